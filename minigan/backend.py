@@ -1,0 +1,139 @@
+"""One switch between NumPy and CuPy: the only file that knows which of the two computes.
+
+Everywhere else one writes
+
+    from minigan.backend import xp
+    y = xp.exp(x)
+
+`xp` looks its functions up at every use, so `use("cuda")` after the import still takes effect. All that differs between
+the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device.
+"""
+import importlib
+import json
+import os
+
+import numpy as np
+
+
+class _ArrayModule:
+    """Stands for the array module that `use` chose: xp.exp is numpy.exp or cupy.exp."""
+
+    def __getattr__(self, name):
+        return getattr(_module(), name)
+
+    def __repr__(self):
+        return f"<the array module of {device()!r}>"
+
+
+xp = _ArrayModule()
+_chosen = None                  # the array module; None until something is first computed
+_device = None                  # "cpu", "cuda:0", "cuda:1" ...
+
+
+def use(device: str) -> None:
+    """Choose where all arrays live from now on: "cpu", "cuda" (its first GPU) or "cuda:1".
+
+    Call it before building networks: arrays that exist already stay where they are. Without a call the environment
+    variable MINIGAN_DEVICE decides, else the CPU. Raises ValueError for an unknown name, RuntimeError where CuPy or the
+    GPU is missing.
+    """
+    global _chosen, _device
+    kind, _, index = str(device).partition(":")
+    if kind == "cpu" and not index:
+        _chosen, _device = np, "cpu"
+    elif kind == "cuda" and (index.isdigit() or device == "cuda"):
+        _chosen, _device = _load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
+    else:
+        raise ValueError(f'minigan.use: unknown device {device!r}; it takes "cpu", "cuda" or "cuda:N"')
+
+
+def _load_cupy(index):
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise RuntimeError(f'minigan.use("cuda") needs CuPy, which cannot be imported here ({error}); '
+                           'install it with: pip install "minigan[cuda12]" (or cuda13, as your driver has it)') from None
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:              # CuPy has its own error types, which cannot be named without importing it
+        raise RuntimeError(f'minigan.use("cuda"): CuPy {cupy.__version__} finds no usable GPU ({error}); '
+                           'it needs an NVIDIA GPU and its driver; minigan.use("cpu") works everywhere') from None
+    if index >= count:
+        raise RuntimeError(f'minigan.use("cuda:{index}"): this machine has {count} GPU(s), numbered from 0')
+    cupy.cuda.Device(index).use()
+    return cupy
+
+
+def _module():
+    if _chosen is None:
+        use(os.environ.get("MINIGAN_DEVICE") or "cpu")
+    return _chosen
+
+
+def device() -> str:
+    """The device in use: "cpu" or "cuda:N"."""
+    _module()
+    return _device
+
+
+def asarray(x, dtype=None):
+    """x as an array on the device in use: the one door from host to device. No copy if it is there already."""
+    return _module().asarray(x, dtype=dtype)
+
+
+def to_numpy(x) -> np.ndarray:
+    """x as a NumPy array: the one door from device to host."""
+    return x.get() if hasattr(x, "get") else np.asarray(x)
+
+
+def scalar(x) -> float:
+    """One number as a Python float. On a GPU this waits for the device: training reads losses, and nothing else."""
+    return float(x)
+
+
+def channel_sum(x):
+    """Σ over all axes but the last: x (..., C) -> (C,), as a product with a row of ones. A BLAS sums over rows on all
+    cores; CuPy's own sum over the first axis of a tall matrix would keep only two blocks of a GPU busy."""
+    rows = x.reshape(-1, x.shape[-1])
+    return (xp.ones((1, rows.shape[0]), x.dtype) @ rows)[0]
+
+
+def synchronize() -> None:
+    """Wait until the device has done all that was asked of it (a GPU works behind the program's back)."""
+    if _module() is not np:
+        _module().cuda.Device().synchronize()
+
+
+def host_rng(seed) -> np.random.Generator:
+    """Generator on the host, for weights and for the order of the data: the same numbers whatever the device."""
+    return np.random.default_rng(seed)
+
+
+def rng(seed):
+    """Generator on the device, for noise and dropout: the methods `random`, `standard_normal` and `integers`, which
+    NumPy and CuPy share. The same seed gives the same numbers on one kind of device, other numbers on the other."""
+    if _module() is np:
+        return np.random.default_rng(seed)
+    random = _module().random       # CuPy's default keeps 270,336 generators and moves them all at each draw; 64 x 256
+    return random.Generator(random.Philox4x3210(seed, size=64 * 256))       # are plenty for a batch of noise
+
+
+def rng_state(generator) -> np.ndarray:
+    """All that a generator remembers, as bytes for a checkpoint."""
+    bits = generator.bit_generator
+    if isinstance(bits, np.random.BitGenerator):
+        return np.frombuffer(json.dumps(bits.state).encode(), np.uint8)
+    return to_numpy(bits._state).view(np.uint8)
+
+
+def set_rng_state(generator, state: np.ndarray) -> None:
+    """Put a generator where `rng_state` saw it. Raises ValueError for the state of another kind of generator."""
+    bits = generator.bit_generator
+    try:
+        if isinstance(bits, np.random.BitGenerator):
+            bits.state = json.loads(state.tobytes())
+        else:
+            bits._state[...] = asarray(state.view(np.int8))
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"this random state is not one of {type(bits).__name__}, the generator of {device()!r}: "
+                         "a run continues on the kind of device that it was started on") from None

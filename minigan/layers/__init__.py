@@ -1,0 +1,11 @@
+"""The layers, each with its derivative. Read layer.py first, then dense.py."""
+from minigan.layers.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.layers.convolution import Conv2D, ConvTranspose2D, col2im, im2col
+from minigan.layers.dense import Dense, Flatten, Reshape
+from minigan.layers.dropout import Dropout
+from minigan.layers.layer import Layer
+from minigan.layers.normalization import BatchNorm
+from minigan.layers.sequential import Sequential
+
+__all__ = ["BatchNorm", "Conv2D", "ConvTranspose2D", "Dense", "Dropout", "Flatten", "Layer", "LeakyReLU", "ReLU", "Reshape",
+           "Sequential", "Sigmoid", "Tanh", "col2im", "im2col"]

@@ -1,0 +1,81 @@
+"""Activations: functions of one number, applied to every element, so dx = f'(x) · dy, element by element."""
+from minigan.backend import xp
+from minigan.layers.layer import Layer
+
+
+class LeakyReLU(Layer):
+    """Positive numbers pass, negative ones are scaled by the slope alpha.
+
+    Shapes    x, y any
+    Forward   y = x where x > 0, else alpha·x;  for 0 ≤ alpha ≤ 1 that is max(x, alpha·x)
+    Backward  dx = dy where x > 0, else alpha·dy
+    Why       both pieces are straight lines, of slope 1 and alpha. At the kink x = 0 any slope between the two is a
+              subgradient; alpha is chosen, as PyTorch does.
+    Source    Maas, Hannun & Ng 2013; alpha 0.3 is Keras' default, DCGANs use 0.2 (arXiv:1511.06434)
+    """
+
+    def __init__(self, alpha=0.3):
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"{self}: the slope alpha must be between 0 and 1, got {alpha!r}")
+        self.alpha = float(alpha)
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("...",))
+        return xp.maximum(x, self.alpha * x), x > 0
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        positive = cache
+        return xp.where(positive, dy, self.alpha * dy) if input_grad else None
+
+
+class ReLU(LeakyReLU):
+    """Positive numbers pass, negative ones become zero: LeakyReLU of slope 0.
+
+    Shapes    x, y any
+    Forward   y = max(x, 0)
+    Backward  dx = dy where x > 0, else 0
+    Source    Nair & Hinton 2010
+    """
+
+    def __init__(self):
+        super().__init__(alpha=0.0)
+
+
+class Tanh(Layer):
+    """The odd squashing function, into (-1, 1): the last layer of a generator of images scaled to [-1, 1].
+
+    Shapes    x, y any
+    Forward   y = tanh x
+    Backward  dx = dy · (1 - y²)
+    Why       tanh' = 1 - tanh², so the output is all that backward has to remember.
+    Source    LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.4
+    """
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("...",))
+        y = xp.tanh(x)
+        return y, y
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        y = cache
+        return dy * (1 - y * y) if input_grad else None
+
+
+class Sigmoid(Layer):
+    """The logistic function, into (0, 1). For showing probabilities; the losses take logits, without it.
+
+    Shapes    x, y any
+    Forward   y = 1 / (1 + e⁻ˣ) = (1 + tanh(x/2)) / 2
+    Backward  dx = dy · y (1 - y)
+    Why       σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 - σ). The form with tanh has no e⁻ˣ that could overflow.
+    Source    Rumelhart, Hinton & Williams 1986
+    """
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("...",))
+        y = 0.5 * (1 + xp.tanh(0.5 * x))
+        return y, y
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        y = cache
+        return dy * y * (1 - y) if input_grad else None

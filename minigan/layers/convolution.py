@@ -1,0 +1,191 @@
+"""Convolution as one matrix product, and the transposed convolution as its adjoint.
+
+A convolution slides a kernel of K x K taps over an image in steps of S (the stride). At output position (oh, ow) it sees
+the patch of the padded image that starts at (oh·S, ow·S), and it is a Dense layer on that patch:
+
+    y[n, oh, ow, f] = Σ_i Σ_j Σ_c  x_padded[n, oh·S + i, ow·S + j, c] · W[i, j, c, f]  (+ b[f])
+
+`im2col` writes every patch into one row of a matrix. With W as a matrix too, (K·K·C, F), everything is known from Dense:
+
+    cols = im2col(x)                  (N·OH·OW, K·K·C)
+    y    = cols W                     (N·OH·OW, F)
+    dW   = colsᵀ dy                   as in Dense
+    dx   = col2im(dy Wᵀ)              as in Dense, then the patches go back to where they came from
+
+im2col only copies numbers: it is a linear map, a matrix of zeros and ones. Going backward through a linear map is applying
+its transpose, also called its adjoint: what was copied to several patches collects the gradient from all of them. That is
+`col2im`: it adds every patch into the image. The two are adjoint, <im2col(x), c> = <x, col2im(c)> for all x and c, and this
+one identity is all that has to be tested.
+
+So one convolution needs three functions: `conv` (x to y), `conv_adjoint` (dy to dx), `conv_weight_grad` (x and dy to dW).
+A transposed convolution is the layer whose forward is conv_adjoint: it makes a large image of a small one, as a generator
+needs. The adjoint of the adjoint is conv, so its backward is conv, and dW is the same function, with the two images in each
+other's place:
+
+                       forward          dx               dW
+    Conv2D             conv             conv_adjoint     conv_weight_grad(x, dy)
+    ConvTranspose2D    conv_adjoint     conv             conv_weight_grad(dy, x)
+
+"same" padding is TensorFlow's: OH = ⌈H / S⌉ outputs need max((OH-1)·S + K - H, 0) extra pixels, the smaller half before,
+the larger after; K 5 with S 2 on an even H pads 1 and 2.
+
+Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transposed); Chellapilla, Puri & Simard 2006 (im2col)
+"""
+import numpy as np
+
+from minigan.backend import channel_sum, xp
+from minigan.initializers import glorot_uniform
+from minigan.layers.layer import Layer
+
+
+def pad_and_count(size, K, S, padding):
+    """(before, after, outputs) along an axis of `size` pixels: the zeros to add on either side, the kernel's positions."""
+    if padding == "same":
+        outputs = -(-size // S)                        # ⌈size / S⌉
+        total = max((outputs - 1) * S + K - size, 0)
+        return total // 2, total - total // 2, outputs
+    pad = 0 if padding == "valid" else padding
+    return pad, pad, (size + 2 * pad - K) // S + 1
+
+
+def im2col(x, kernel_size, stride, padding):
+    """Every patch of the images as a row: x (N, H, W, C) -> (N·OH·OW, K·K·C)."""
+    K, S = kernel_size, stride
+    N, H, W, C = x.shape
+    top, bottom, OH = pad_and_count(H, K, S, padding)
+    left, right, OW = pad_and_count(W, K, S, padding)
+    if top or bottom or left or right:
+        x = xp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    patches = xp.lib.stride_tricks.sliding_window_view(x, (K, K), axis=(1, 2))     # (N, ·, ·, C, K, K), a view
+    patches = patches[:, :(OH - 1) * S + 1:S, :(OW - 1) * S + 1:S]                 # (N, OH, OW, C, K, K)
+    return patches.transpose(0, 1, 2, 4, 5, 3).reshape(N * OH * OW, K * K * C)     # the only copy
+
+
+def col2im(cols, shape, kernel_size, stride, padding):
+    """The adjoint of im2col: adds every row, as a patch, into images of `shape`: (N·OH·OW, K·K·C) -> (N, H, W, C)."""
+    K, S = kernel_size, stride
+    N, H, W, C = shape
+    top, bottom, OH = pad_and_count(H, K, S, padding)
+    left, right, OW = pad_and_count(W, K, S, padding)
+    patches = cols.reshape(N, OH, OW, K, K, C)
+    x = xp.zeros((N, top + H + bottom, left + W + right, C), cols.dtype)
+    for i in range(K):
+        for j in range(K):                             # tap (i, j) of all patches at once; within one tap none overlap
+            x[:, i:i + OH * S:S, j:j + OW * S:S] += patches[:, :, :, i, j]
+    return x[:, top:top + H, left:left + W]
+
+
+def conv(x, W, stride, padding):
+    """Convolution: x (N, H, W, C), W (K, K, C, F) -> (N, OH, OW, F)."""
+    K, _, C, F = W.shape
+    N, OH, OW = x.shape[0], *(pad_and_count(size, K, stride, padding)[2] for size in x.shape[1:3])
+    y = im2col(x, K, stride, padding) @ W.reshape(K * K * C, F)            # (N OH OW, F) = (N OH OW, K K C) @ (K K C, F)
+    return y.reshape(N, OH, OW, F)
+
+
+def conv_adjoint(y, W, shape, stride, padding):
+    """The adjoint of conv, <conv(x), y> = <x, conv_adjoint(y)>: y (N, OH, OW, F), W (K, K, C, F) -> shape (N, H, W, C)."""
+    K, _, C, F = W.shape
+    cols = y.reshape(-1, F) @ W.reshape(K * K * C, F).T                    # (N OH OW, K K C) = (N OH OW, F) @ (F, K K C)
+    return col2im(cols, shape, K, stride, padding)
+
+
+def conv_weight_grad(x, dy, kernel_size, stride, padding):
+    """The gradient of <conv(x), dy> with respect to W: x (N, H, W, C), dy (N, OH, OW, F) -> (K, K, C, F)."""
+    K, C, F = kernel_size, x.shape[3], dy.shape[3]
+    dW = im2col(x, K, stride, padding).T @ dy.reshape(-1, F)               # (K K C, F) = (K K C, N OH OW) @ (N OH OW, F)
+    return dW.reshape(K, K, C, F)
+
+
+class _Convolution(Layer):
+    """What the two layers share: their arguments, and the checks of these."""
+
+    def __init__(self, C, F, kernel_size, stride, padding, bias, weight_shape, rng, dtype, initializer):
+        self.check_sizes(C=C, F=F, kernel_size=kernel_size, stride=stride)
+        whole = isinstance(padding, (int, np.integer)) and not isinstance(padding, bool) and padding >= 0
+        if not whole and padding not in ("same", "valid"):
+            raise ValueError(f'{self}: padding must be "same", "valid" or a whole number of at least 0, got {padding!r}')
+        self.C, self.F, self.kernel_size, self.stride = C, F, kernel_size, stride
+        self.padding, self.bias = padding, bias
+        self.add_weight("W", weight_shape, initializer, rng, dtype)
+        if bias:
+            self.add_parameter("b", np.zeros(F), dtype)
+
+
+class Conv2D(_Convolution):
+    """Every output pixel is a weighted sum of the K x K patch of the input under it, with the same weights everywhere.
+
+    Shapes    x (N, H, W, C) -> y (N, OH, OW, F);  W (K, K, C, F), b (F,)
+              OH = ⌈H/S⌉ for padding "same", ⌊(H + 2p - K)/S⌋ + 1 for p pixels on every side, p = 0 for "valid"
+    Forward   y = conv(x, W) + b
+    Backward  dx = conv_adjoint(dy, W)      dW = im2col(x)ᵀ dy      db = Σ dy over n, oh, ow
+    Why       a Dense layer on patches; the derivation stands at the top of this file.
+    Source    LeCun et al. 1989; Dumoulin & Visin 2016, arXiv:1603.07285
+    """
+
+    def __init__(self, C, F, kernel_size, stride=1, padding="same", bias=True,
+                 *, rng=None, dtype="float32", initializer=glorot_uniform):
+        shape = (kernel_size, kernel_size, C, F)
+        super().__init__(C, F, kernel_size, stride, padding, bias, shape, rng, dtype, initializer)
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("N", "H", "W", self.C), self.W.dtype)
+        for size in x.shape[1:3]:
+            if pad_and_count(size, self.kernel_size, self.stride, self.padding)[2] < 1:
+                raise ValueError(f"{self}: a kernel of {self.kernel_size} does not fit into images of shape {x.shape} "
+                                 f"with padding {self.padding!r}")
+        y = conv(x, self.W, self.stride, self.padding)
+        if self.bias:
+            y += self.b
+        return y, x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        x = cache
+        if param_grads:
+            self.dW += conv_weight_grad(x, dy, self.kernel_size, self.stride, self.padding)
+            if self.bias:
+                self.db += channel_sum(dy)
+        return conv_adjoint(dy, self.W, x.shape, self.stride, self.padding) if input_grad else None
+
+
+class ConvTranspose2D(_Convolution):
+    """The adjoint of a convolution F -> C, as a layer C -> F: every input pixel paints a weighted K x K patch.
+
+    Shapes    x (N, H, W, C) -> y (N, OH, OW, F);  W (K, K, F, C), the kernel, unflipped, of that convolution; b (F,)
+              OH = H·S for padding "same", (H - 1)·S + K - 2p for p pixels on every side, p = 0 for "valid"
+    Forward   y = conv_adjoint(x, W) + b
+    Backward  dx = conv(dy, W)      dW = im2col(dy)ᵀ x      db = Σ dy over n, oh, ow
+    Why       <conv(u), x> = <u, y> for all u: the adjoint of the adjoint is conv itself, and in the pairing <dy, y> =
+              <conv(dy), x> dy has the part of the convolution's input, x that of its upstream gradient.
+    Source    Zeiler et al. 2010 (there called deconvolution, which it is not); Dumoulin & Visin 2016, chapter 4
+    """
+
+    def __init__(self, C, F, kernel_size, stride=1, padding="same", bias=True,
+                 *, rng=None, dtype="float32", initializer=glorot_uniform):
+        shape = (kernel_size, kernel_size, F, C)
+        super().__init__(C, F, kernel_size, stride, padding, bias, shape, rng, dtype, initializer)
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("N", "H", "W", self.C), self.W.dtype)
+        y = conv_adjoint(x, self.W, self.output_shape(x.shape), self.stride, self.padding)
+        if self.bias:
+            y += self.b
+        return y, x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        x = cache
+        if param_grads:
+            self.dW += conv_weight_grad(dy, x, self.kernel_size, self.stride, self.padding)
+            if self.bias:
+                self.db += channel_sum(dy)
+        return conv(dy, self.W, self.stride, self.padding) if input_grad else None
+
+    def output_shape(self, shape):
+        """Of the images that the convolution maps onto images of `shape`, the smallest; for "same", H·S and W·S."""
+        K, S, p = self.kernel_size, self.stride, 0 if self.padding == "valid" else self.padding
+        N, *sizes, _ = shape
+        sizes = [H * S if p == "same" else (H - 1) * S + K - 2 * p for H in sizes]
+        if min(sizes) < 1:
+            raise ValueError(f"{self}: padding {p} leaves nothing of images of shape {shape}; it crops "
+                             f"{2 * p} of {(min(shape[1:3]) - 1) * S + K} pixels")
+        return N, *sizes, self.F

@@ -1,0 +1,82 @@
+"""Dense, the layer of matrix products, and the two that only change the shape: Flatten, Reshape."""
+import math
+
+import numpy as np
+
+from minigan.initializers import glorot_uniform
+from minigan.layers.layer import Layer
+
+
+class Dense(Layer):
+    """Every output is a weighted sum of all inputs.
+
+    Shapes    x (N, I) -> y (N, O);  W (I, O), b (O,)
+    Forward   y = x W + b
+    Backward  dx = dy Wᵀ      dW = xᵀ dy      db = Σₙ dy
+    Why       y_no = Σᵢ x_ni W_io + b_o, so ∂y_no/∂x_ni = W_io: each x_ni collects dy_no over o;
+              ∂y_no/∂W_io = x_ni: each W_io collects dy_no over n.
+    Source    Rumelhart, Hinton & Williams 1986
+    """
+
+    def __init__(self, I, O, bias=True, *, rng=None, dtype="float32", initializer=glorot_uniform):
+        self.check_sizes(I=I, O=O)
+        self.I, self.O, self.bias = I, O, bias
+        self.add_weight("W", (I, O), initializer, rng, dtype)
+        if bias:
+            self.add_parameter("b", np.zeros(O), dtype)
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("N", self.I), self.W.dtype)
+        y = x @ self.W                                 # (N, O) = (N, I) @ (I, O)
+        if self.bias:
+            y += self.b
+        return y, x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        x = cache
+        if param_grads:
+            self.dW += x.T @ dy                        # (I, O) = (I, N) @ (N, O)
+            if self.bias:
+                self.db += dy.sum(axis=0)              # (O,)
+        return dy @ self.W.T if input_grad else None   # (N, I) = (N, O) @ (O, I)
+
+
+class Flatten(Layer):
+    """All axes but the first as one: the numbers stay, so the gradient only changes its shape back.
+
+    Shapes    x (N, ...) -> y (N, I), with I the product of the sizes
+    Forward   y = x, in another shape
+    Backward  dx = dy, in the shape of x
+    Source    Keras, layer Flatten (channels last)
+    """
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("...", "I"))
+        return x.reshape(x.shape[0], -1), x.shape
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        return dy.reshape(cache) if input_grad else None
+
+
+class Reshape(Layer):
+    """Every sample in the given shape: how the vector that a Dense layer makes becomes a small image.
+
+    Shapes    x (N, ...) -> y (N, *shape)
+    Forward   y = x, in another shape
+    Backward  dx = dy, in the shape of x
+    Source    Keras, layer Reshape (channels last)
+    """
+
+    def __init__(self, *shape):
+        self.check_sizes(**{f"shape[{i}]": size for i, size in enumerate(shape)})
+        self.shape = shape
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("...", "I"))
+        if math.prod(x.shape[1:]) != math.prod(self.shape):
+            raise ValueError(f"{self}: expected {math.prod(self.shape)} numbers a sample, to make {self.shape}, "
+                             f"got {x.shape}")
+        return x.reshape(-1, *self.shape), x.shape
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        return dy.reshape(cache) if input_grad else None

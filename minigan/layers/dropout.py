@@ -1,0 +1,37 @@
+"""Dropout: the one layer that draws random numbers."""
+from minigan.backend import asarray, rng as device_rng
+from minigan.layers.layer import Layer
+
+
+class Dropout(Layer):
+    """In training, every element is dropped with probability `rate`; in evaluation all pass unchanged.
+
+    Shapes    x, y any
+    Forward   y = mask · x, with mask = 0 (probability rate) or 1/(1 - rate), drawn anew at each call
+    Backward  dx = mask · dy
+    Why       the mask is a constant factor for each element. Dividing by 1 - rate in training keeps E[y] = x, so that
+              evaluation needs no factor ("inverted" dropout).
+    Source    Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014
+    """
+
+    def __init__(self, rate, rng=None):
+        """rng: a device generator, minigan.backend.rng(seed); without one, that of seed 0. A host generator works too,
+        but on a GPU every mask is then copied over."""
+        if not 0 <= rate < 1:
+            raise ValueError(f"{self}: rate must be at least 0 and below 1, got {rate!r}")
+        self.rate = float(rate)
+        self.rng = device_rng(0) if rng is None else rng
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("...",))
+        if not train or self.rate == 0:
+            return x, None
+        kept = asarray(self.rng.random(x.shape, dtype="float32")) >= self.rate
+        mask = kept.astype(x.dtype) * (1 / (1 - self.rate))
+        return mask * x, mask
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        mask = cache
+        if not input_grad:
+            return None
+        return dy if mask is None else mask * dy

@@ -1,0 +1,145 @@
+"""What every layer has in common.
+
+A layer is a function y = f(x; W) together with its derivative, written as two methods, the one directly above the other:
+
+    y, cache = layer.forward(x, train=True)
+    dx       = layer.backward(dy, cache, param_grads=True, input_grad=True)
+
+dy is the upstream gradient ∂L/∂y of some loss L. backward applies the chain rule: it returns dx = ∂L/∂x and ADDS ∂L/∂W
+to layer.dW. Whatever backward needs to know of the forward pass travels in `cache`; nothing of a call stays on the layer.
+So a discriminator can look at real images, then at fakes, and go back through either pass, in any order, any number of
+times: the point where hand-written GANs that keep activations on `self` get a wrong gradient.
+"""
+import numpy as np
+
+from minigan.backend import asarray, device, host_rng, xp
+
+
+class Layer:
+    """Base of all layers. A subclass writes `forward` and `backward`; one with weights calls `add_parameter`.
+
+    parameters()  (name, value, gradient) of all that training changes
+    states()      (name, value) of what forward changes and a checkpoint must keep: BatchNorm's running statistics
+    rng           the generator of a layer that draws random numbers; None for all others
+    name          where the layer sits in its network, "D.0": for messages
+
+    A layer made of other layers keeps them as attributes; they are found there (`children`).
+    """
+
+    name = ""
+    rng = None
+    parameter_names = ()
+    state_names = ()
+    in_network = False
+
+    def forward(self, x, train=True):
+        raise NotImplementedError(f"{self} has no forward")
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        raise NotImplementedError(f"{self} has no backward")
+
+    def __call__(self, x):
+        """The layer as a plain function, for evaluation."""
+        return self.forward(x, train=False)[0]
+
+    def __repr__(self):
+        return f'{type(self).__name__} "{self.name}"' if self.name else type(self).__name__
+
+    # --- what a layer owns ---
+
+    def add_parameter(self, name, value, dtype):
+        """Make the host array `value` a trained parameter: self.W with its gradient self.dW, if the name is "W"."""
+        setattr(self, name, asarray(value.astype(dtype)))
+        setattr(self, "d" + name, xp.zeros(value.shape, dtype))
+        self.parameter_names += (name,)
+
+    def add_weight(self, name, shape, initializer, rng, dtype):
+        """A parameter drawn by `initializer` from the host generator `rng`; without one, from the generator of seed 0."""
+        rng = host_rng(0) if rng is None else rng
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"{self}: rng must be a host generator, minigan.backend.host_rng(seed), got {rng!r}")
+        self.add_parameter(name, initializer(rng, shape), dtype)
+
+    def add_state(self, name, value, dtype):
+        """Make the host array `value` part of what a checkpoint keeps, though no gradient changes it."""
+        setattr(self, name, asarray(value.astype(dtype)))
+        self.state_names += (name,)
+
+    @property
+    def children(self):
+        return {name: value for name, value in vars(self).items() if isinstance(value, Layer)}
+
+    def walk(self, path=""):
+        """(path, layer) of this layer and of all inside it; "3.body.0" is layer 0 of the attribute body of layer 3."""
+        yield path, self
+        for name, child in self.children.items():
+            yield from child.walk(f"{path}.{name}" if path else name)
+
+    def parameters(self):
+        for path, layer in self.walk():
+            for name in layer.parameter_names:
+                yield f"{path}.{name}".lstrip("."), getattr(layer, name), getattr(layer, "d" + name)
+
+    @property
+    def size(self):
+        """The number of parameters."""
+        return sum(value.size for _, value, _ in self.parameters())
+
+    def states(self):
+        for path, layer in self.walk():
+            for name in layer.state_names:
+                yield f"{path}.{name}".lstrip("."), getattr(layer, name)
+
+    def generators(self):
+        """(name, generator) of every layer inside that draws random numbers."""
+        return [(f"{path}.rng".lstrip("."), layer.rng) for path, layer in self.walk() if layer.rng is not None]
+
+    def zero_grad(self):
+        """Forget all gradients: backward adds, so each step begins here."""
+        for _, _, gradient in self.parameters():
+            gradient[...] = 0
+
+    # --- how a layer becomes part of a network ---
+
+    def bind(self, theta, dtheta):
+        """Move the parameters into this piece of the network's vectors; self.W, self.dW ... become views into it."""
+        start = 0
+        for name in self.parameter_names:
+            for vector, attribute in ((theta, name), (dtheta, "d" + name)):
+                value = getattr(self, attribute)
+                view = vector[start:start + value.size].reshape(value.shape)
+                view[...] = value
+                setattr(self, attribute, view)
+            start += value.size
+        for child in self.children.values():
+            stop = start + child.size
+            child.bind(theta[start:stop], dtheta[start:stop])
+            start = stop
+
+    def __setstate__(self, state):
+        """A copy (copy.deepcopy, pickle) owns its arrays, so it belongs to no network yet."""
+        vars(self).update(state, in_network=False)
+
+    # --- errors ---
+
+    def check_sizes(self, **sizes):
+        """Raise unless all are positive whole numbers."""
+        for name, value in sizes.items():
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"{self}: {name} must be a whole number of at least 1, got {value!r}")
+
+    def check_input(self, x, shape, dtype=None):
+        """Raise one clear error unless x is an array on this device with this shape, where letters stand for any size
+        and a leading "..." for any axes."""
+        if not isinstance(x, xp.ndarray):
+            kind = f"{type(x).__module__}.{type(x).__name__}"
+            raise TypeError(f"{self}: expected an array on {device()!r}, got {kind}; minigan.backend.asarray converts")
+        sizes = x.shape[-1:] if shape[0] == "..." else x.shape
+        wanted = shape[-1:] if shape[0] == "..." else shape
+        if len(sizes) != len(wanted) or any(w != n for w, n in zip(wanted, sizes) if not isinstance(w, str)):
+            raise ValueError(f"{self}: expected ({', '.join(map(str, shape))}), got {x.shape}")
+        if x.size == 0:
+            raise ValueError(f"{self}: got an empty batch, shape {x.shape}; it needs at least one sample")
+        if x.dtype.kind != "f" or dtype not in (None, x.dtype):
+            raise TypeError(f"{self}: expected {dtype or 'a floating-point dtype'}, got {x.dtype}; nothing is cast "
+                            "silently: convert the data with astype, or build the layer with dtype=")

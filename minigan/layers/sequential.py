@@ -1,0 +1,95 @@
+"""Sequential, the chain of layers: the chain rule, and one vector theta for all parameters."""
+from minigan.backend import xp
+from minigan.layers.layer import Layer
+
+
+class Sequential(Layer):
+    """A chain of layers, y = f_L(… f_2(f_1(x))), and one vector that holds all their parameters.
+
+    Forward   x_l = f_l(x_{l-1})
+    Backward  the chain rule from the last layer to the first: dx_{l-1} = backward of f_l at dx_l
+    Why       theta holds all parameters and dtheta all gradients, each in one piece of memory into which layer.W,
+              layer.dW ... are views. So an optimizer is a few lines on two vectors, as papers write it, a step on a GPU
+              is one kernel, and a checkpoint is one array.
+    Source    Rumelhart, Hinton & Williams 1986
+    """
+
+    def __init__(self, *layers, name=""):
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Sequential takes layers, got {type(layer).__name__} as number {i}")
+            if layer.in_network or any(layer is other for other in layers[:i]):
+                raise ValueError(f"Sequential: number {i}, {layer}, belongs to a network already; take a part of that "
+                                 "network as network[a:b], or an independent copy with copy.deepcopy")
+        self.layers = list(layers)
+        self._gather()
+        self.rename(name)
+
+    @property
+    def children(self):
+        return {str(i): layer for i, layer in enumerate(self.layers)}
+
+    def forward(self, x, train=True):
+        caches = []
+        for layer in self.layers:
+            x, cache = layer.forward(x, train)
+            caches.append(cache)
+        return x, caches
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        lowest = 0
+        if not input_grad:                  # then nobody needs a gradient from below the first layer with parameters
+            with_parameters = (i for i, layer in enumerate(self.layers) if param_grads and layer.size)
+            lowest = next(with_parameters, len(self.layers))
+        for i in reversed(range(lowest, len(self.layers))):
+            dy = self.layers[i].backward(dy, cache[i], param_grads, input_grad or i > lowest)
+        return dy if input_grad else None
+
+    def zero_grad(self):
+        self.dtheta[...] = 0
+
+    def rename(self, name):
+        """Name the network and, after it, all layers inside: D, D.0, D.1 ..."""
+        for path, layer in self.walk(name):
+            layer.name = path
+
+    def summary(self, input_shape):
+        """Print layer, output shape and parameters, as for inputs of this shape (without the batch axis)."""
+        x = xp.zeros((1, *input_shape), self.theta.dtype)
+        rows = [("layer", "output shape", "parameters")]
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            shape = ", ".join(["N", *map(str, x.shape[1:])])
+            rows.append((f"{i} {type(layer).__name__}", f"({shape})", f"{layer.size:,}"))
+        rows.append(("total", "", f"{self.size:,}"))
+        print("\n".join(f"{a:<22}{b:<20}{c:>12}" for a, b, c in rows))
+
+    # --- the vectors theta and dtheta ---
+
+    def _gather(self):
+        dtypes = {str(value.dtype) for _, value, _ in self.parameters()} or {"float32"}
+        if len(dtypes) > 1:
+            raise TypeError(f"Sequential: all layers need the same dtype, got {' and '.join(sorted(dtypes))}")
+        dtype = dtypes.pop()
+        self.bind(xp.empty(self.size, dtype), xp.empty(self.size, dtype))
+        for layer in self.layers:
+            layer.in_network = True
+
+    def bind(self, theta, dtheta):
+        super().bind(theta, dtheta)
+        self.theta, self.dtheta = theta, dtheta
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._gather()                      # a copied view is no view any more
+
+    def __getitem__(self, index):
+        """network[3] is a layer; network[:3] the network of the first three, which shares their parameters."""
+        if not isinstance(index, slice):
+            return self.layers[index]
+        part = object.__new__(Sequential)
+        part.layers, part.name = self.layers[index], self.name
+        before = sum(layer.size for layer in self.layers[:index.start])
+        part.theta = self.theta[before:before + part.size]
+        part.dtheta = self.dtheta[before:before + part.size]
+        return part

@@ -1,0 +1,149 @@
+"""The GAN losses: value and gradient together, both from the same numbers.
+
+D ends in a plain Dense(1). What it returns is a logit: D's odds that the image is real are e^logit, its probability is
+sigmoid(logit). All losses take logits, a for real images and b for fakes, (N, 1) each, and return the mean over the batch
+and its derivative with respect to every logit, hence the 1/N. From there the layers' backward takes over.
+
+Two functions carry the cross-entropy losses, with s(x) = 1/(1 + e⁻ˣ) the sigmoid:
+
+    softplus(x) = log(1 + eˣ)     -log s(a) = softplus(-a)     -log(1 - s(b)) = softplus(b)     softplus' = s
+
+So log of a probability is never taken: for a logit of -200 that would be log(0). The names `value` and `dlogits` stand for
+"a number to be minimised" and "its derivative": D and G each minimise their own.
+"""
+from minigan.backend import xp
+
+
+def softplus(x):
+    """log(1 + eˣ) = log(e⁰ + eˣ), without overflow."""
+    return xp.logaddexp(0.0, x)
+
+
+def sigmoid(x):
+    """1/(1 + e⁻ˣ) = e^(-softplus(-x)): right to the last digit also where it is tiny, as dlogits are once D is sure."""
+    return xp.exp(-softplus(-x))
+
+
+def _check(loss, *logits):
+    for values in logits:
+        if values.size == 0 or values.shape not in ((values.size, 1), (values.size,)):
+            raise ValueError(f"{loss}: expected logits of shape (N, 1), one number a sample, got {values.shape}")
+
+
+class Loss:
+    """discriminator(logits_real, logits_fake) -> (value, dlogits_real, dlogits_fake)
+    generator(logits_fake) -> (value, dlogits_fake)
+    score(logits) -> what D says of each sample, for logs and pictures: the logit itself, unless it means a probability
+    """
+
+    def __repr__(self):
+        return type(self).__name__
+
+    def score(self, logits):
+        return logits
+
+
+class Minimax(Loss):
+    """The original game, min over G of max over D of  E log D(x) + E log(1 - D(G(z))),  with D = s(logit).
+
+                     value                                       derivative
+    discriminator    mean softplus(-a) + mean softplus(b)        -s(-a)/N      s(b)/N
+    generator        -mean softplus(b)                           -s(b)/N
+
+    G's derivative vanishes just when D is sure of the fakes, b << 0: the loss saturates. At b = -5 it is 0.0067/N.
+    Source    Goodfellow et al. 2014, arXiv:1406.2661, eq. 1
+    """
+
+    def discriminator(self, logits_real, logits_fake):
+        a, b = logits_real, logits_fake
+        _check(self, a, b)
+        value = softplus(-a).mean() + softplus(b).mean()
+        return value, -sigmoid(-a) / len(a), sigmoid(b) / len(b)
+
+    def generator(self, logits_fake):
+        b = logits_fake
+        _check(self, b)
+        return -softplus(b).mean(), -sigmoid(b) / len(b)
+
+    def score(self, logits):
+        """D(x) = s(logit), the probability that the sample is real."""
+        return sigmoid(logits)
+
+
+class NonSaturating(Minimax):
+    """The same game for D; G maximises log D(G(z)) in place of minimising log(1 - D(G(z))).
+
+                     value                                       derivative
+    discriminator    mean softplus(-a) + mean softplus(b)        -s(-a)/N      s(b)/N
+    generator        mean softplus(-b)                           -s(-b)/N
+
+    G's derivative is largest where D is sure of the fakes; at b = -5 it is 0.9933/N.
+    Source    Goodfellow et al. 2014, arXiv:1406.2661, end of section 3
+    """
+
+    def generator(self, logits_fake):
+        b = logits_fake
+        _check(self, b)
+        return softplus(-b).mean(), -sigmoid(-b) / len(b)
+
+
+class LeastSquares(Loss):
+    """D's output is pulled to 1 on real images and to 0 on fakes; G pulls it to 1 on fakes.
+
+                     value                                       derivative
+    discriminator    mean (a - 1)²/2 + mean b²/2                 (a - 1)/N     b/N
+    generator        mean (b - 1)²/2                             (b - 1)/N
+
+    The output is linear: behind a sigmoid the derivative would get a factor s(1-s), which is gone when D is sure.
+    Source    Mao et al. 2017, arXiv:1611.04076, eq. 2 and 9 (a 0-1 coding)
+    """
+
+    def discriminator(self, logits_real, logits_fake):
+        a, b = logits_real, logits_fake
+        _check(self, a, b)
+        value = 0.5 * ((a - 1) * (a - 1)).mean() + 0.5 * (b * b).mean()
+        return value, (a - 1) / len(a), b / len(b)
+
+    def generator(self, logits_fake):
+        b = logits_fake
+        _check(self, b)
+        return 0.5 * ((b - 1) * (b - 1)).mean(), (b - 1) / len(b)
+
+
+class Wasserstein(Loss):
+    """D is a critic: its mean score of real images minus that of fakes estimates a distance, if D is 1-Lipschitz.
+
+                     value                                       derivative
+    discriminator    mean b - mean a                             -1/N          1/N
+    generator        -mean b                                     -1/N
+
+    The loss does nothing to make D 1-Lipschitz: that takes weight clipping or a gradient penalty beside it.
+    Source    Arjovsky, Chintala & Bottou 2017, arXiv:1701.07875, algorithm 1
+    """
+
+    def discriminator(self, logits_real, logits_fake):
+        a, b = logits_real, logits_fake
+        _check(self, a, b)
+        return b.mean() - a.mean(), xp.full_like(a, -1 / len(a)), xp.full_like(b, 1 / len(b))
+
+    def generator(self, logits_fake):
+        b = logits_fake
+        _check(self, b)
+        return -b.mean(), xp.full_like(b, -1 / len(b))
+
+
+class Hinge(Wasserstein):
+    """D cares for a margin only: real scores above 1 and fake scores below -1 count no further. G as in Wasserstein.
+
+                     value                                       derivative
+    discriminator    mean max(0, 1 - a) + mean max(0, 1 + b)     -[a < 1]/N    [b > -1]/N
+    generator        -mean b                                     -1/N
+
+    Source    Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16 and 17
+    """
+
+    def discriminator(self, logits_real, logits_fake):
+        a, b = logits_real, logits_fake
+        _check(self, a, b)
+        value = xp.maximum(0.0, 1 - a).mean() + xp.maximum(0.0, 1 + b).mean()
+        return value, -(a < 1).astype(a.dtype) / len(a), (b > -1).astype(b.dtype) / len(b)

@@ -1,0 +1,115 @@
+"""The networks of the tutorials, by name: each function returns a generator and a discriminator, (G, D).
+
+rng is the host generator of all weights (and of the seeds of the dropout layers): same seed, same networks. G maps noise
+(N, latent_dim) to images (N, H, W, channels) in [-1, 1], D images to one logit each, (N, 1). Stride 2 halves or doubles the
+image at each convolution; the sizes are in the comments.
+"""
+import math
+
+from minigan.backend import rng as device_rng
+from minigan.initializers import glorot_uniform, normal
+from minigan.layers import (BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape,
+                            Sequential, Tanh)
+
+DCGAN_INIT = normal(0.02)                              # Radford, Metz & Chintala 2016, section 4
+
+
+def mlp_gan(rng, latent_dim=100, image_shape=(28, 28, 1), *, dtype="float32"):
+    """Dense layers only, as in the first GAN paper.
+
+    Source    Goodfellow et al. 2014, arXiv:1406.2661, in the sizes of the common PyTorch tutorial
+    """
+    w = dict(rng=rng, dtype=dtype)
+    pixels = math.prod(image_shape)
+    G = Sequential(
+        Dense(latent_dim, 256, **w), ReLU(),
+        Dense(256, 512, **w), ReLU(),
+        Dense(512, 1024, **w), ReLU(),
+        Dense(1024, pixels, **w), Tanh(),
+        Reshape(*image_shape), name="G")
+    D = Sequential(
+        Flatten(),
+        Dense(pixels, 1024, **w), ReLU(),
+        Dense(1024, 512, **w), ReLU(),
+        Dense(512, 256, **w), ReLU(),
+        Dense(256, 1, **w), name="D")
+    return G, D
+
+
+def dcgan_28(rng, latent_dim=100, channels=1, dropout=0.3, *, dtype="float32"):
+    """The DCGAN of TensorFlow's tutorial, 28 x 28 pixels: 5 x 5 kernels, no bias in G, dropout in D.
+
+    Source    TensorFlow tutorial "Deep Convolutional GAN"; weights as in Radford et al. 2016, arXiv:1511.06434
+    """
+    w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
+    n = dict(dtype=dtype)
+    G = Sequential(
+        Dense(latent_dim, 7 * 7 * 256, bias=False, **w), BatchNorm(7 * 7 * 256, **n), LeakyReLU(0.3), Reshape(7, 7, 256),
+        ConvTranspose2D(256, 128, 5, stride=1, bias=False, **w), BatchNorm(128, **n), LeakyReLU(0.3),              # 7
+        ConvTranspose2D(128, 64, 5, stride=2, bias=False, **w), BatchNorm(64, **n), LeakyReLU(0.3),                # 14
+        ConvTranspose2D(64, channels, 5, stride=2, bias=False, **w), Tanh(), name="G")                             # 28
+    D = Sequential(
+        Conv2D(channels, 64, 5, stride=2, **w), LeakyReLU(0.3), Dropout(dropout, rng=_dropout_rng(rng)),           # 14
+        Conv2D(64, 128, 5, stride=2, **w), LeakyReLU(0.3), Dropout(dropout, rng=_dropout_rng(rng)),                # 7
+        Flatten(), Dense(7 * 7 * 128, 1, **w), name="D")
+    return G, D
+
+
+def dcgan_64(rng, latent_dim=100, channels=3, *, dtype="float32"):
+    """A DCGAN for 64 x 64 pixels: 4 x 4 kernels, which stride 2 divides, so that no checkerboard arises.
+
+    Source    the functional Keras tutorial (there without the tanh, which images in [-1, 1] need); arXiv:1511.06434
+    """
+    w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
+    n = dict(dtype=dtype)
+    G = Sequential(
+        Dense(latent_dim, 8 * 8 * 128, **w), BatchNorm(8 * 8 * 128, **n), LeakyReLU(0.2), Reshape(8, 8, 128),
+        ConvTranspose2D(128, 128, 4, stride=2, **w), BatchNorm(128, **n), LeakyReLU(0.2),                          # 16
+        ConvTranspose2D(128, 64, 4, stride=2, **w), BatchNorm(64, **n), LeakyReLU(0.2),                            # 32
+        ConvTranspose2D(64, channels, 4, stride=2, **w), Tanh(), name="G")                                         # 64
+    D = Sequential(
+        Conv2D(channels, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                   # 32
+        Conv2D(128, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                        # 16
+        Flatten(), Dense(16 * 16 * 128, 1, **w), name="D")
+    return G, D
+
+
+def dcgan_64_stem(rng, latent_dim=100, channels=3, *, dtype="float32"):
+    """A DCGAN for 64 x 64 pixels whose noise first goes through four Dense layers. Meant for the LeastSquares loss.
+
+    Source    the sequential Keras tutorial (there with a sigmoid before the squares, which would kill the gradient)
+    """
+    w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
+    n = dict(momentum=0.8, dtype=dtype)
+    stem = []
+    for I, O in ((latent_dim, 128), (128, 128), (128, 1024), (1024, 1024)):
+        stem += [Dense(I, O, **w), LeakyReLU(0.2), BatchNorm(O, **n)]
+    G = Sequential(
+        *stem, Dense(1024, 4 * 4 * 256, **w), ReLU(), Reshape(4, 4, 256),
+        ConvTranspose2D(256, 128, 4, stride=2, **w), BatchNorm(128, **n), LeakyReLU(0.2),                          # 8
+        ConvTranspose2D(128, 128, 4, stride=2, **w), BatchNorm(128, **n), LeakyReLU(0.2),                          # 16
+        ConvTranspose2D(128, 64, 4, stride=2, **w), BatchNorm(64, **n), LeakyReLU(0.2),                            # 32
+        ConvTranspose2D(64, channels, 4, stride=2, **w), Tanh(), name="G")                                         # 64
+    D = Sequential(
+        Conv2D(channels, 64, 4, stride=2, **w), LeakyReLU(0.2),                                                    # 32
+        Conv2D(64, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                         # 16
+        Conv2D(128, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                        # 8
+        Flatten(), Dense(8 * 8 * 128, 1, **w), name="D")
+    return G, D
+
+
+def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32"):
+    """For points in the plane: `depth` hidden layers of `width` units in both networks, linear outputs."""
+    w = dict(rng=rng, dtype=dtype, initializer=glorot_uniform)
+
+    def network(I, O, name):
+        sizes = [I] + [width] * depth
+        hidden = [layer for a, b in zip(sizes, sizes[1:]) for layer in (Dense(a, b, **w), LeakyReLU(0.2))]
+        return Sequential(*hidden, Dense(sizes[-1], O, **w), name=name)
+
+    return network(latent_dim, data_dim, "G"), network(data_dim, 1, "D")
+
+
+def _dropout_rng(rng):
+    """A generator on the device whose seed comes from the host generator."""
+    return device_rng(int(rng.integers(2 ** 31)))

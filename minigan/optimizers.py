@@ -1,0 +1,91 @@
+"""Optimizers: one update rule for one network, on the two vectors theta and dtheta of that network.
+
+An optimizer is made without a network and bound to one by GAN. It keeps its own vectors (momentum, Adam's two averages), so
+every network needs one of its own: an Adam that is shared mixes the averages of two networks and counts every step twice.
+"""
+import math
+
+from minigan.backend import asarray, to_numpy, xp
+
+
+class Optimizer:
+    """bind(network) once, then step() after every backward; `state` and `set_state` are for checkpoints."""
+
+    network = None
+    vector_names = ()                                  # the vectors, as long as theta, that it keeps
+
+    def bind(self, network):
+        if self.network is not None:
+            raise ValueError(f"{type(self).__name__} already steps network {self.network}; "
+                             "every network needs an optimizer of its own")
+        self.network, self.t = network, 0              # t: the number of steps made
+        for name in self.vector_names:
+            setattr(self, name, xp.zeros_like(network.theta))
+
+    def step(self):
+        raise NotImplementedError
+
+    def state(self):
+        """Name -> array of what a run needs to go on: t and the vectors."""
+        return {"t": asarray(self.t)} | {name: getattr(self, name) for name in self.vector_names}
+
+    def set_state(self, state):
+        self.t = int(to_numpy(state["t"]))
+        for name in self.vector_names:
+            getattr(self, name)[...] = asarray(state[name])
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum.
+
+    velocity = momentum · velocity + dtheta;   theta = theta - lr · velocity
+    Source    Robbins & Monro 1951; Polyak 1964; in the form of Sutskever et al. 2013 as PyTorch has it
+    """
+
+    vector_names = ("velocity",)
+
+    def __init__(self, lr, momentum=0.0):
+        check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
+        self.lr, self.momentum = float(lr), float(momentum)
+
+    def step(self):
+        theta, dtheta, velocity = self.network.theta, self.network.dtheta, self.velocity
+        self.t += 1
+        velocity *= self.momentum
+        velocity += dtheta
+        theta -= self.lr * velocity
+
+
+class Adam(Optimizer):
+    """Adaptive moments: a step of about lr in every coordinate, whatever the size of its gradient.
+
+    m = beta1 · m + (1 - beta1) · dtheta             running mean of the gradient
+    v = beta2 · v + (1 - beta2) · dtheta²            running mean of its square
+    theta = theta - lr · m̂ / (√v̂ + eps)             m̂ = m / (1 - beta1ᵗ),  v̂ = v / (1 - beta2ᵗ)
+
+    m and v start at zero; the two divisors make them unbiased: after t steps the weights in m add up to 1 - beta1ᵗ.
+    beta1 = 0.5 is DCGAN's choice: 0.9 remembers a game that has moved on.
+    Source    Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; lr and beta1 of Radford et al. 2016, arXiv:1511.06434
+    """
+
+    vector_names = ("m", "v")
+
+    def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8):
+        check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
+        self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
+
+    def step(self):
+        theta, dtheta, m, v = self.network.theta, self.network.dtheta, self.m, self.v
+        self.t += 1
+        m += (1 - self.beta1) * (dtheta - m)
+        v += (1 - self.beta2) * (dtheta * dtheta - v)
+        m_unbiased = m / (1 - self.beta1 ** self.t)
+        v_unbiased = v / (1 - self.beta2 ** self.t)
+        theta -= self.lr * m_unbiased / (xp.sqrt(v_unbiased) + self.eps)
+
+
+def check_range(owner, **arguments):
+    """Raise unless low <= value < high for all, given as name=(value, low, high)."""
+    for name, (value, low, high) in arguments.items():
+        if not low <= value < high:
+            raise ValueError(f"{owner}: {name} must be at least {low} and below {high}, got {value!r}")

@@ -1,0 +1,37 @@
+"""One fixture for every test that computes: `backend` runs it on NumPy, on the strict stand-in for CuPy, and on real CuPy
+where there is a GPU."""
+import importlib
+import os
+import sys
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import minigan as mg
+
+# Fixed examples, so that a red run can be repeated, and no deadline: shared machines are slow at times.
+settings.register_profile("minigan", deadline=None, derandomize=True, max_examples=25,
+                          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "minigan"))
+
+
+def gpu_is_missing():
+    """Why tests on real CuPy cannot run here, or an empty string."""
+    try:
+        cupy = importlib.import_module("cupy")
+        return "" if cupy.is_available() else "CuPy finds no GPU"
+    except ImportError:
+        return "CuPy is not installed"
+
+
+@pytest.fixture(params=["numpy", "standin", "cupy"])
+def backend(request, monkeypatch):
+    """The name of the array module that the test runs on."""
+    if request.param == "standin":
+        import fakecupy
+        monkeypatch.setitem(sys.modules, "cupy", fakecupy)
+    elif request.param == "cupy" and gpu_is_missing():
+        pytest.skip(gpu_is_missing())
+    mg.use("cpu" if request.param == "numpy" else "cuda")
+    yield request.param
+    mg.use("cpu")

@@ -1,35 +1,17 @@
 """Saving and loading: one .npz of plain arrays, written whole or not at all, read without pickle."""
 import io
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from minigan.backend import asarray, rng_state, set_rng_state, to_numpy
+from minigan.files import write_whole
 
 
 class CheckpointError(ValueError):
     """A file that is no checkpoint, is damaged, or belongs to another model."""
-
-
-def write_whole(path, content: bytes) -> None:
-    """Write a file so that whoever looks, at any moment and after any crash, finds the old content or the new one: a
-    temporary file beside it, flushed to the disk, takes its name in one step."""
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def save(path, gan, extra=None, **arrays) -> None:
@@ -56,23 +38,18 @@ def load(path) -> dict:
 
 
 def restore(gan, content, path="checkpoint") -> None:
-    """Put what `load` returned into a GAN of the same make. Raises CheckpointError, before anything is changed, if the
+    """Put what `load` returned into a GAN of the same make. Raises CheckpointError, before anything is changed, if its
     networks or optimizers have other arrays, other shapes or another dtype."""
-    here = gan_arrays(gan)
-    for name, value in here.items():
-        if name not in content:
-            raise CheckpointError(f"{path}: made by another model or optimizer: it has no {name}")
-        there = content[name]
-        if not name.endswith(".rng") and (there.shape, there.dtype) != (value.shape, value.dtype):
-            raise CheckpointError(f"{path}: made by another model: {name} is {there.dtype} {there.shape} there, "
-                                  f"{value.dtype} {value.shape} here")
-    for name, network in (("G", gan.G), ("D", gan.D)):
-        restore_network(network, content, name)
-    gan.optimizer_G.set_state({key: content[f"optimizer_G.{key}"] for key in gan.optimizer_G.state()})
-    gan.optimizer_D.set_state({key: content[f"optimizer_D.{key}"] for key in gan.optimizer_D.state()})
+    _check(gan_arrays(gan), content, path)
+    for name in ("G", "D"):
+        restore_network(getattr(gan, name), content, name, path)
+        optimizer = getattr(gan, f"optimizer_{name}")
+        optimizer.set_state({key: content[f"optimizer_{name}.{key}"] for key in optimizer.state()})
 
 
-def restore_network(network, content, name) -> None:
+def restore_network(network, content, name, path="checkpoint") -> None:
+    """Put the network that was saved under this name, "G" or "D", into `network`; errors as in `restore`."""
+    _check(network_arrays(network, name), content, path)
     network.theta[...] = asarray(content[f"{name}.theta"])
     for key, value in network.states():
         value[...] = asarray(content[f"{name}.{key}"])
@@ -80,13 +57,25 @@ def restore_network(network, content, name) -> None:
         set_rng_state(generator, content[f"{name}.{key}"])
 
 
+def _check(here, content, path):
+    for name, value in here.items():
+        if name not in content:
+            raise CheckpointError(f"{path}: made by another model or optimizer: it has no {name}")
+        there = content[name]
+        if not name.endswith(".rng") and (there.shape, there.dtype) != (value.shape, value.dtype):
+            raise CheckpointError(f"{path}: made by another model: {name} is {there.dtype} {there.shape} there, "
+                                  f"{value.dtype} {value.shape} here")
+
+
 def gan_arrays(gan) -> dict:
     """Name -> array of all that training changes in a GAN."""
-    arrays = {}
-    for name, network in (("G", gan.G), ("D", gan.D)):
-        arrays[f"{name}.theta"] = network.theta
-        arrays |= {f"{name}.{key}": value for key, value in network.states()}
-        arrays |= {f"{name}.{key}": rng_state(generator) for key, generator in network.generators()}
-    for name, optimizer in (("optimizer_G", gan.optimizer_G), ("optimizer_D", gan.optimizer_D)):
-        arrays |= {f"{name}.{key}": value for key, value in optimizer.state().items()}
+    arrays = network_arrays(gan.G, "G") | network_arrays(gan.D, "D")
+    for name in ("optimizer_G", "optimizer_D"):
+        arrays |= {f"{name}.{key}": value for key, value in getattr(gan, name).state().items()}
     return arrays
+
+
+def network_arrays(network, name) -> dict:
+    """Name -> array of all that training changes in a network: parameters, running statistics, states of generators."""
+    arrays = {f"{name}.theta": network.theta} | {f"{name}.{key}": value for key, value in network.states()}
+    return arrays | {f"{name}.{key}": rng_state(generator) for key, generator in network.generators()}

@@ -147,3 +147,14 @@ class Hinge(Wasserstein):
         _check(self, a, b)
         value = xp.maximum(0.0, 1 - a).mean() + xp.maximum(0.0, 1 + b).mean()
         return value, -(a < 1).astype(a.dtype) / len(a), (b > -1).astype(b.dtype) / len(b)
+
+
+LOSSES = {loss.__name__.lower(): loss for loss in (Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge)}
+
+
+def by_name(name):
+    """The loss of this name, in any spelling: "NonSaturating", "non_saturating", "nonsaturating" ..."""
+    loss = LOSSES.get(name.lower().replace("_", "").replace("-", ""))
+    if loss is None:
+        raise ValueError(f"there is no loss {name!r}; there are {', '.join(LOSSES)}")
+    return loss()

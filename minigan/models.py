@@ -110,6 +110,25 @@ def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32
     return network(latent_dim, data_dim, "G"), network(data_dim, 1, "D")
 
 
+MODELS = {model.__name__: model for model in (mlp_gan, dcgan_28, dcgan_64, dcgan_64_stem, toy_mlp)}
+IMAGE_SIZE = {"dcgan_28": 28, "dcgan_64": 64, "dcgan_64_stem": 64}         # mlp_gan takes images as they are
+
+
+def build(name, rng, sample_shape):
+    """(G, D) of the model of this name, for samples of this shape: (H, W, channels), or (2,) for points in the plane."""
+    if name not in MODELS:
+        raise ValueError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
+    size = IMAGE_SIZE.get(name)
+    if len(sample_shape) != (1 if name == "toy_mlp" else 3) or size and tuple(sample_shape[:2]) != (size, size):
+        wants = "points (N, 2)" if name == "toy_mlp" else f"images (N, {size or 'H'}, {size or 'W'}, channels)"
+        raise ValueError(f"the model {name} is for {wants}, not for samples of shape {tuple(sample_shape)}")
+    if name == "mlp_gan":
+        return mlp_gan(rng, image_shape=tuple(sample_shape))
+    if name == "toy_mlp":
+        return toy_mlp(rng, data_dim=sample_shape[0])
+    return MODELS[name](rng, channels=sample_shape[2])
+
+
 def _dropout_rng(rng):
     """A generator on the device whose seed comes from the host generator."""
     return device_rng(int(rng.integers(2 ** 31)))

@@ -1,9 +1,12 @@
-"""One fixture for every test that computes: `backend` runs it on NumPy, on the strict stand-in for CuPy, and on real CuPy
-where there is a GPU."""
+"""Fixtures for every test that computes: `backend` runs it on NumPy, on the strict stand-in for CuPy, and on real CuPy
+where there is a GPU; `standin` on the stand-in only."""
 import importlib
 import os
 import sys
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")     # before NumPy is loaded: on small matrices threads only wait
+
+import fakecupy
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -24,14 +27,24 @@ def gpu_is_missing():
         return "CuPy is not installed"
 
 
+@pytest.fixture
+def standin(monkeypatch):
+    """The stand-in for CuPy, in use, and with no synchronisation noted yet."""
+    monkeypatch.setitem(sys.modules, "cupy", fakecupy)
+    mg.use("cuda")
+    fakecupy.syncs.clear()
+    yield fakecupy
+    mg.use("cpu")
+
+
 @pytest.fixture(params=["numpy", "standin", "cupy"])
-def backend(request, monkeypatch):
+def backend(request):
     """The name of the array module that the test runs on."""
     if request.param == "standin":
-        import fakecupy
-        monkeypatch.setitem(sys.modules, "cupy", fakecupy)
+        request.getfixturevalue("standin")
     elif request.param == "cupy" and gpu_is_missing():
         pytest.skip(gpu_is_missing())
-    mg.use("cpu" if request.param == "numpy" else "cuda")
+    else:
+        mg.use("cpu" if request.param == "numpy" else "cuda")
     yield request.param
     mg.use("cpu")

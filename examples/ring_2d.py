@@ -1,0 +1,103 @@
+"""A GAN in the plane: G has to find eight small clouds on a ring, and every arrow is a gradient that it receives.
+
+    python examples/ring_2d.py          about 10 s; leaves ring_2d.gif and ring_2d.png in runs/ring_2d
+
+What to watch in the film: the background is D's opinion of each place, blue "real", orange "fake", white "cannot tell".
+The fakes are pushed along the arrows, out of the orange, and where they gather D turns orange. In the first 200 steps
+the whole crowd is driven from side to side; then it spreads over the ring; then the ring thins into eight clouds.
+"""
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))       # a clone of the repository runs uninstalled
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")                  # such small products gain nothing from more threads
+
+import minigan as mg
+from minigan import plots
+from minigan.files import make_folder
+
+BATCH = 128
+LR = 1e-3               # five times what images like: the networks are small, and it falls to zero in the second half
+FRAMES = 40
+EXTENT = (-1.6, 1.6, -1.6, 1.6)
+NEAR = 0.03             # three standard deviations of a cloud
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=3000, help="training steps (3000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the data, the weights and the noise (0)")
+    parser.add_argument("--out", type=Path, default=Path("runs/ring_2d"), help="folder for the pictures")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    args = parser.parse_args()
+    if args.steps < 1 or args.seed < 0:
+        parser.error("--steps must be at least 1 and --seed at least 0")
+    try:
+        mg.use(args.device)
+        make_folder(args.out)
+    except (OSError, RuntimeError, ValueError) as error:
+        parser.error(error)
+
+    start = time.time()
+    host = mg.host_rng(args.seed)                                   # data, batches and weights: on the host
+    noise = mg.rng(args.seed)                                       # z: drawn where it is needed
+    x, _ = mg.datasets.ring(20_000, host)                           # (20000, 2); every cloud has sigma 0.01
+    G, D = mg.models.toy_mlp(host, latent_dim=2, width=128)         # 2-128-128-2 and 2-128-128-1
+    gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(LR), mg.optimizers.Adam(LR))
+    z = gan.noise(400, noise)                                       # the film shows the fakes of always the same z
+
+    # More frames early, when more happens: their steps grow like a square.
+    frame_steps = {round(args.steps * (i / (FRAMES - 1)) ** 2) for i in range(FRAMES)}
+    frames = [frame(gan, x[:400], z, 0)]
+    for step in range(1, args.steps + 1):
+        # Constant steps would circle the equilibrium for ever; shrinking ones come to rest near it.
+        gan.optimizer_D.lr = gan.optimizer_G.lr = LR * min(1.0, 2 * (1 - (step - 1) / args.steps))
+        real = mg.asarray(x[host.integers(len(x), size=BATCH)])
+        loss_D, loss_G = gan.train_step(real, gan.noise(BATCH, noise))
+        if step in frame_steps:
+            frames.append(frame(gan, x[:400], z, step))
+        if step % max(1, args.steps // 6) == 0:
+            print(f"step {step:5d}   loss_D {float(loss_D):.3f}   loss_G {float(loss_G):.3f}")
+
+    report(mg.to_numpy(gan.sample(2500, seed=args.seed)))
+    plots.save_picture(args.out / "ring_2d.png", frames[-1])
+    plots.save_gif(args.out / "ring_2d.gif", frames, seconds_per_frame=0.15)
+    print(f"wrote {args.out / 'ring_2d.gif'} and {args.out / 'ring_2d.png'} after {time.time() - start:.0f} s")
+
+
+def frame(gan, real, z, step):
+    """Real points, the fakes of z, D's surface, and the gradient that each fake receives."""
+    fake = gan.G(z)
+    # The first half of a G step, from loss_G back to the fakes: dfake = ∂loss_G/∂fake. From here G.backward would carry
+    # it on into G's weights. D is only passed: param_grads=False leaves D.dtheta alone. Descent goes against the
+    # gradient, so the arrows show -dfake: the way in which each fake would move, if it could move alone. It cannot: the
+    # same weights make all fakes, and that is why whole crowds run together.
+    logits, cache = gan.D.forward(fake)
+    _, dlogits = gan.loss.generator(logits)
+    dfake = gan.D.backward(dlogits, cache, param_grads=False)
+
+    figure, ax = plots.plane(EXTENT, width=5.8)
+    bar = figure.colorbar(plots.surface(ax, gan.D, EXTENT), ax=ax, shrink=0.7, ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["fake", "?", "real"])
+    plots.scatter(ax, real, fake)
+    plots.arrows(ax, fake[:60], dfake[:60])
+    ax.set_title(f"step {step}")
+    return plots.rasterize(figure)
+
+
+def report(fake):
+    """The count of VEEGAN (arXiv:1705.07761), but one lucky fake does not make a mode: 1 % of all fakes must."""
+    distance = ((fake[:, None] - mg.datasets.ring_centres()) ** 2).sum(axis=2) ** 0.5          # (2500, 8)
+    near = distance < NEAR
+    found, share = (near.mean(axis=0) >= 0.01).sum(), near.any(axis=1).mean()
+    print(f"{found} of 8 modes found: at least 1 % of all fakes lie within {NEAR} (3 sigma) of the centre")
+    print(f"{share:.0%} of {len(fake)} fakes lie that near to a centre; most others are on bridges between neighbours:")
+    print("G is continuous, so it cannot tear one cloud of noise into eight, it can only make the bridges thin")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Draw new samples from a saved run, and walk from one noise to another; the training data is not needed.
+
+    python examples/sample.py runs/digits-mlp_gan-leastsquares/checkpoint.npz
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import minigan as mg
+from minigan import checkpoint, plots
+
+
+def walk(start, end, steps):
+    """Noises from start to end, (steps, latent_dim), along the great circle between them.
+
+    The straight line would pass near the origin: Gaussian noise of many dimensions has a length of about √latent_dim, and
+    nothing shorter was ever seen in training. Source: White 2016, arXiv:1609.04468
+    """
+    t = np.linspace(0, 1, steps)[:, None]
+    cosine = start @ end / (np.linalg.norm(start) * np.linalg.norm(end))
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(start.dtype)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("checkpoint", type=Path, help="the checkpoint.npz that train_gan.py left")
+    parser.add_argument("--count", type=int, default=100, help="how many samples (default: 100)")
+    parser.add_argument("--seed", type=int, default=1, help="of the noise (default: 1)")
+    parser.add_argument("--device", default=mg.device(), help="cpu, cuda or cuda:N")
+    parser.add_argument("--out", type=Path, help="folder of the pictures (default: that of the checkpoint)")
+    args = parser.parse_args()
+    try:
+        return draw(args)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"sample.py: {error}", file=sys.stderr)
+        return 2
+
+
+def draw(args):
+    if args.count < 1:
+        raise ValueError(f"--count must be at least 1, got {args.count}")
+    mg.use(args.device)
+    content = checkpoint.load(args.checkpoint)
+    options = content["extra"]
+    if not isinstance(options, dict) or not {"model", "sample_shape"} <= options.keys():
+        raise ValueError(f"{args.checkpoint}: it does not say which model it holds; train_gan.py writes ones that do")
+    G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"])
+    checkpoint.restore_network(G, content, "G", args.checkpoint)
+
+    rng = mg.host_rng(args.seed)                       # on the host: the same noise on every device
+    latent_dim = G[0].I
+    out = args.out or args.checkpoint.parent
+    plots.make_folder(out)
+
+    samples = G(mg.asarray(rng.standard_normal((args.count, latent_dim), dtype="float32")))
+    ends = rng.standard_normal((9, latent_dim), dtype="float32")
+    noises = np.concatenate([walk(start, end, 10) for start, end in zip(ends[:-1], ends[1:])])
+    walked = G(mg.asarray(noises))
+    for name, x, columns in (("new_samples.png", samples, None), ("interpolation.png", walked, 10)):
+        if len(options["sample_shape"]) == 3:
+            plots.save_grid(out / name, x, columns)
+        else:
+            plots.save_points(out / name, samples, x)
+        print(f"written: {out / name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

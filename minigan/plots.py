@@ -1,0 +1,207 @@
+"""Pictures: grids of samples, points in the plane, D's surface and the gradients that the fakes receive, curves, films.
+
+A picture is an array (height, width, 1 or 3) of uint8; a film is a list of pictures. In all of them blue means real and
+orange means fake. Arrays may live on the GPU. Nothing needs a display: figures are plain objects, drawn by Agg, and no
+state of pyplot is touched. Every file appears whole or not at all; OSError if its folder is missing or closed.
+"""
+import io
+import math
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from PIL import Image
+
+from minigan.backend import asarray, to_numpy
+from minigan.files import write_whole
+from minigan.losses import sigmoid
+
+REAL, FAKE = "#08519c", "#c2410c"
+LOSS_D, LOSS_G = "#6a3d9a", "#1b7837"
+SCORES = LinearSegmentedColormap.from_list("scores", [               # steep around 0.5, where a good game is played
+    (0, "#fd9f5c"), (0.35, "#fdd5ac"), (0.5, "#ffffff"), (0.65, "#c3dcf1"), (1, "#86b9dc")])
+
+
+# --- pictures of images ---
+
+def to_pixels(x):
+    """Images (N, H, W, 1 or 3) in [-1, 1] -> uint8 of the same shape: round((x + 1) · 127.5), clipped to 0..255."""
+    x = to_numpy(x)
+    if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) == 0 or x.dtype.kind != "f":
+        raise ValueError(f"plots: expected images (N, H, W, 1 or 3) of floats, got {x.shape} of {x.dtype}"
+                         + ("; save_points draws points" if x.ndim == 2 else ""))
+    return np.clip(np.rint((x + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def grid(x, columns=None, margin=1):
+    """N images as one picture, row by row, with white lines of `margin` pixels between and around them.
+
+    Shapes    x (N, H, W, C) in [-1, 1] -> (rows·(H + margin) + margin, columns·(W + margin) + margin, C) uint8
+              without `columns` the picture is about square; what is left of the last row stays white
+    Errors    ValueError for anything but images of 1 or 3 channels, for columns < 1 or margin < 0
+    """
+    x = to_pixels(x)
+    N, H, W, C = x.shape
+    columns = math.ceil(math.sqrt(N * H / W)) if columns is None else columns
+    if columns < 1 or margin < 0:
+        raise ValueError(f"plots.grid: expected columns >= 1 and margin >= 0, got {columns} and {margin}")
+    rows = -(-N // columns)                            # ⌈N / columns⌉
+    picture = np.full((rows * (H + margin) + margin, columns * (W + margin) + margin, C), 255, np.uint8)
+    for i, image in enumerate(x):
+        top, left = margin + i // columns * (H + margin), margin + i % columns * (W + margin)
+        picture[top:top + H, left:left + W] = image
+    return picture
+
+
+def enlarge(picture, scale=None):
+    """Every pixel as scale x scale pixels; without `scale` so many that the picture gets about 500 pixels wide."""
+    scale = max(1, round(500 / picture.shape[1])) if scale is None else scale
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def save_grid(path, x, columns=None, scale=None):
+    """Write the grid of the images x (N, H, W, C) as PNG, enlarged; `scale` as in `enlarge`."""
+    save_picture(path, enlarge(grid(x, columns), scale))
+
+
+# --- pictures of points in the plane ---
+
+def plane(extent, width=5.0, height=5.0):
+    """(figure, ax): axes with equal units over extent = (left, right, bottom, top), at 100 pixels an inch."""
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    ax = figure.add_subplot(xlim=extent[:2], ylim=extent[2:], aspect="equal")
+    ax.tick_params(labelsize=8, color="0.6", labelcolor="0.4")
+    ax.spines[:].set_color("0.6")
+    return figure, ax
+
+
+def scatter(ax, real, fake):
+    """Real points (N, 2) in blue and fakes (M, 2) in orange, with a legend."""
+    for x, colour, size, label in ((real, REAL, 14, "real"), (fake, FAKE, 7, "fake")):
+        ax.scatter(*to_numpy(x).T, s=size, c=colour, alpha=0.7, linewidths=0, label=label, zorder=3)
+    ax.legend(loc="upper right", fontsize=9, framealpha=0.9, markerscale=1.5)
+
+
+def surface(ax, D, extent, resolution=100):
+    """D's score over the plane, sigmoid(logit), as a heat map: orange where D says fake, blue where it says real, a
+    dashed line at 0.5, where it cannot tell. A critic's logits are no odds: there only the order of the colours counts.
+
+    Shapes    D maps (N, 2) to logits (N, 1);  extent (left, right, bottom, top);  D is asked at resolution² points
+    Returns   the matplotlib image, from which a colour bar can be made
+    """
+    centres = (np.arange(resolution) + 0.5) / resolution                           # of the pixels
+    u, v = extent[0] + (extent[1] - extent[0]) * centres, extent[2] + (extent[3] - extent[2]) * centres
+    points = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
+    score = to_numpy(sigmoid(D(asarray(points, D.theta.dtype)))).reshape(resolution, resolution)
+    if score.min() < 0.5 < score.max():
+        ax.contour(u, v, score, levels=[0.5], colors="0.35", linewidths=1.0, linestyles="--")
+    return ax.imshow(score, cmap=SCORES, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="bilinear")
+
+
+def arrows(ax, points, gradients):
+    """Where each point is pushed: an arrow along -gradient, since descent goes against it.
+
+    Shapes    points, gradients (N, 2)
+    Units     lengths compare within one picture only: the longest arrow is an eighth of the axes' width
+    """
+    points, push = to_numpy(points), -to_numpy(gradients)
+    longest = np.hypot(*push.T).max()
+    if longest > 0:
+        push = push * (0.125 * abs(ax.get_xlim()[1] - ax.get_xlim()[0]) / longest)
+        ax.quiver(*points.T, *push.T, angles="xy", scale_units="xy", scale=1, width=0.0035, color="0.15", zorder=4)
+
+
+def points(real, fake):
+    """A picture of real points (N, 2) and fakes (M, 2), framed by the real ones, so that the frames of a film agree."""
+    real, fake = to_numpy(real), to_numpy(fake)
+    if real.shape[1:] != (2,) or fake.shape[1:] != (2,):
+        raise ValueError(f"plots.points: expected points (N, 2), got {real.shape} and {fake.shape}")
+    half = 1.3 * abs(real).max()
+    figure, ax = plane((-half, half, -half, half))
+    scatter(ax, real, fake)
+    return rasterize(figure)
+
+
+def save_points(path, real, fake):
+    """Write `points(real, fake)` as PNG."""
+    save_picture(path, points(real, fake))
+
+
+# --- curves ---
+
+def save_curves(path, log):
+    """Draw how a training went, as PNG: above the losses, below D's mean score of real samples and of fakes.
+
+    Shapes    log: dict of the columns step, loss_D, loss_G, score_real, score_fake, each a list of one length
+    Units     pale is every row, strong the mean over a 25th of them
+    Errors    ValueError for a missing or empty column, or columns of several lengths
+    """
+    columns = {name: len(log.get(name, ())) for name in ("step", "loss_D", "loss_G", "score_real", "score_fake")}
+    if len(set(columns.values())) != 1 or columns["step"] == 0:
+        raise ValueError(f"plots.save_curves: expected columns of one length, not empty, got {columns}")
+    figure = Figure(figsize=(8, 6), dpi=100, layout="constrained")
+    losses, scores = figure.subplots(2, 1, sharex=True)
+    losses.set(title="Losses: each network minimises its own; neither says how good the samples are", ylabel="loss")
+    _curves(losses, log, {"loss_D": ("D", LOSS_D), "loss_G": ("G", LOSS_G)})
+    scores.set(title="D's mean score before each step: where they meet, D cannot tell", ylabel="score", xlabel="step")
+    _curves(scores, log, {"score_real": ("real samples", REAL), "score_fake": ("fakes", FAKE)})
+    save_picture(path, rasterize(figure))
+
+
+def _curves(ax, log, lines):
+    for name, (label, colour) in lines.items():
+        y = np.asarray(log[name], float)
+        window = np.ones(len(y) // 25 | 1)                                         # of odd length: centred
+        smooth = np.convolve(y, window, "same") / np.convolve(np.ones_like(y), window, "same")
+        ax.plot(log["step"], y, color=colour, alpha=0.25, linewidth=0.8)
+        ax.plot(log["step"], smooth, color=colour, linewidth=1.8, label=label, marker="o" if len(y) == 1 else None)
+    seen = np.concatenate([np.asarray(log[name], float) for name in lines])
+    if np.isfinite(seen).any():
+        low, high = np.percentile(seen[np.isfinite(seen)], [0.5, 99.5])            # one spike must not flatten the rest
+        ax.set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3)
+    ax.grid(color="0.9")
+    ax.legend(loc="upper right", fontsize=9)
+
+
+# --- files ---
+
+def rasterize(figure):
+    """A matplotlib Figure as a picture (height, width, 3): its size in inches times its dpi."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def save_picture(path, picture):
+    """Write a picture as PNG."""
+    file = io.BytesIO()
+    _pillow(picture).save(file, "PNG")
+    write_whole(path, file.getvalue())
+
+
+def read_picture(path):
+    """A PNG, or the first frame of a GIF, as a picture."""
+    with Image.open(path) as image:
+        return np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+
+
+def save_gif(path, frames, seconds_per_frame=0.1):
+    """Write a film as an animated GIF that repeats for ever and holds its last frame for two seconds.
+
+    Shapes    frames: pictures of one shape
+    Units     GIF counts time in hundredths of a second; many viewers show no frame for less than two of them
+    Errors    ValueError for no frames or frames of several shapes
+    """
+    shapes = {frame.shape for frame in frames}
+    if len(shapes) != 1:
+        raise ValueError(f"plots.save_gif: expected frames of one shape, got {sorted(shapes) or 'none'}")
+    images = [_pillow(frame).quantize(256, dither=Image.Dither.NONE) for frame in frames]     # GIF has 256 colours
+    durations = [round(1000 * seconds_per_frame)] * (len(frames) - 1) + [2000]
+    file = io.BytesIO()
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+    write_whole(path, file.getvalue())
+
+
+def _pillow(picture):
+    return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)

@@ -1,0 +1,228 @@
+"""The loop around GAN.train_step: batches, progress, samples, log, checkpoints, and going on where a run stopped.
+
+A run lives in one folder:
+
+    config.json       the options it was started with      samples/step_N.png   G(z) for one fixed z, as training goes
+    log.csv           a row for every step                 samples.png, curves.png, training.gif   made at the end
+    checkpoint.npz    everything needed to go on
+
+A run that is stopped (Ctrl-C, kill -9, a power cut) and resumed ends with the same bytes as one that was not. That needs no
+tricks, only that step t depends on nothing but what the checkpoint holds: the networks, the optimizers, the states of the
+random generators, and t itself, from which the place in the shuffled data follows.
+"""
+import contextlib
+import csv
+import functools
+import io
+import json
+import math
+import signal
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from minigan import backend, checkpoint, plots
+from minigan.files import make_folder, write_whole
+
+COLUMNS = ("step", "loss_D", "loss_G", "score_real", "score_fake")
+
+
+class Batches:
+    """batches[t] are the indices of the samples that step t sees: an endless row of shuffled epochs, each with every one of
+    the n samples once, cut into batches of one size (so a batch may begin in one epoch and end in the next)."""
+
+    def __init__(self, n, size, seed):
+        self.n, self.size, self.seed = n, size, seed
+
+    def __getitem__(self, t):
+        start, stop = t * self.size, (t + 1) * self.size
+        first, last = start // self.n, (stop - 1) // self.n
+        row = np.concatenate([shuffled(self.n, self.seed, epoch) for epoch in range(first, last + 1)])
+        return row[start - first * self.n:stop - first * self.n]
+
+
+@functools.lru_cache(maxsize=4)
+def shuffled(n, seed, epoch):
+    return backend.host_rng([seed, epoch]).permutation(n)
+
+
+class Run:
+    """A GAN in training on the host array x, in the folder `out`. `config`, any JSON value, is kept with it.
+
+    Errors    ValueError for an empty x;  FileExistsError if `out` holds another run;  OSError if it cannot be written
+    """
+
+    def __init__(self, gan, x, out, *, batch_size=64, seed=0, config=None):
+        if len(x) == 0 or batch_size < 2:
+            raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
+        self.gan, self.x, self.out, self.seed, self.config = gan, x, Path(out), seed, config
+        self.batches = Batches(len(x), batch_size, seed)
+        self.noise = backend.rng([seed, 1])
+        self.step = 0
+        self.rows = []                                 # of the log, still to be written
+
+    # --- begin, or go on ---
+
+    def start(self):
+        """Make the folder and write config.json."""
+        if (self.out / "config.json").exists():
+            raise FileExistsError(f"{self.out} holds a run already: continue it with --resume, or choose another folder")
+        make_folder(self.out / "samples")
+        write_whole(self.out / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
+        self._write_log([])
+        self.save()
+
+    def resume(self):
+        """Go back to the last checkpoint in the folder: all that was written after it will be written again."""
+        path = self.out / "checkpoint.npz"
+        content = checkpoint.load(path)
+        checkpoint.restore(self.gan, content, path)
+        backend.set_rng_state(self.noise, content["noise.rng"])
+        self.step = int(content["step"])
+        self._write_log(read_log(self.out / "log.csv", self.step))
+
+    def save(self):
+        """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has."""
+        self._flush()
+        checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self._own_state())
+
+    def _own_state(self):
+        return {"step": np.array(self.step), "noise.rng": backend.rng_state(self.noise)}
+
+    # --- the loop ---
+
+    def train(self, steps, sample_every=500, save_every=1000):
+        """Train up to `steps` in all. Returns False if Ctrl-C stopped it before (everything is saved then).
+
+        Raises FloatingPointError, naming the step and the layer, when a loss is no finite number.
+        """
+        recent = self._snapshot()
+        with stop_signal() as stopped, tqdm(total=steps, initial=self.step, unit="step") as bar:
+            while self.step < steps and not stopped():
+                row = self.train_step()
+                if not all(map(math.isfinite, row[1:])):
+                    self._explain_nan(recent)
+                bar.update()
+                bar.set_postfix_str("loss_D {1:.3f}, loss_G {2:.3f}, D(x) {3:.2f}, D(G(z)) {4:.2f}".format(*row), False)
+                if self.step % sample_every == 0 or self.step == 1:
+                    self._picture(self.out / "samples" / f"step_{self.step:06d}.png")
+                if self.step % save_every == 0:
+                    self.save()
+                if self.step % 100 == 0:
+                    recent = self._snapshot()
+        self.save()
+        self._final_pictures()
+        return self.step >= steps
+
+    def train_step(self):
+        """One step of the run; its row of the log."""
+        real = backend.asarray(self.x[self.batches[self.step]])
+        z = self.gan.noise(len(real), self.noise)
+        losses = self.gan.train_step(real, z)
+        self.step += 1
+        row = (self.step, *(backend.scalar(value) for value in (*losses, *self.gan.scores)))
+        self.rows.append(row)
+        return row
+
+    # --- when it goes wrong ---
+
+    def _snapshot(self):
+        """The run in memory, from which up to 100 steps can be repeated."""
+        state = checkpoint.gan_arrays(self.gan) | self._own_state()
+        return {name: backend.to_numpy(value).copy() for name, value in state.items()}
+
+    def _explain_nan(self, recent):
+        """The step that failed has spoilt all parameters. Repeat the steps before it, and look at each layer's output."""
+        failed, rows = self.step, self.rows[:-1]
+        checkpoint.restore(self.gan, recent)
+        backend.set_rng_state(self.noise, recent["noise.rng"])
+        self.step = int(recent["step"])
+        while self.step < failed - 1:
+            self.train_step()
+        real = backend.asarray(self.x[self.batches[self.step]])
+        z = self.gan.noise(len(real), self.noise)
+        culprit = first_bad_layer(self.gan, real, z)
+        self.rows = rows
+        self._flush()
+        raise FloatingPointError(f"step {failed}: a loss is not a finite number; {culprit}. The last checkpoint, in "
+                                 f"{self.out}, is from before; try a smaller learning rate")
+
+    # --- files ---
+
+    def _flush(self):
+        with open(self.out / "log.csv", "a", newline="") as file:
+            csv.writer(file).writerows([(row[0], *(f"{value:.9g}" for value in row[1:])) for row in self.rows])
+        self.rows = []
+
+    def _write_log(self, rows):
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([COLUMNS, *rows])
+        write_whole(self.out / "log.csv", text.getvalue().encode())
+
+    def _picture(self, path):
+        fake = backend.to_numpy(self.gan.sample(64 if self.x.ndim == 4 else 1000, self.seed))
+        if self.x.ndim == 4:
+            plots.save_grid(path, fake)
+        else:
+            plots.save_points(path, self.x[:1000], fake)
+
+    def _final_pictures(self):
+        self._picture(self.out / "samples.png")
+        log = read_log(self.out / "log.csv", self.step)
+        plots.save_curves(self.out / "curves.png", {name: [float(row[i]) for row in log] for i, name in enumerate(COLUMNS)})
+        frames = sorted(path for path in (self.out / "samples").glob("step_*.png") if int(path.stem[5:]) <= self.step)
+        if frames:
+            plots.save_gif(self.out / "training.gif", [plots.read_picture(path) for path in frames])
+
+
+def read_log(path, last):
+    """The rows of log.csv up to step `last`, as lists of strings; a half-written line at the end does not count."""
+    with open(path, newline="") as file:
+        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
+    return [row for row in rows if int(row[0]) <= last]
+
+
+def first_bad_layer(gan, real, z):
+    """A sentence that names the first layer whose parameters or output are not finite, on the way z -> G -> D and x -> D."""
+    def walk(network, x):
+        for layer in network.layers:
+            for name, value, _ in layer.parameters():
+                if not finite(value):
+                    return x, f"{layer} has a {name} that is not finite"
+            x, _ = layer.forward(x, train=True)
+            if not finite(x):
+                return x, f"the output of {layer} is not finite"
+        return x, None
+
+    fake, problem = walk(gan.G, z)
+    for images in (real, fake):
+        if problem is None:
+            _, problem = walk(gan.D, images)
+    return problem or f"all layers are finite, but {gan.loss} of D's logits is not"
+
+
+def finite(x):
+    return bool(backend.scalar(backend.xp.isfinite(x).all()))
+
+
+@contextlib.contextmanager
+def stop_signal():
+    """While the block runs, Ctrl-C and SIGTERM only raise a flag, so that a step is never cut in two. Gives a function
+    that tells whether it is up; a second Ctrl-C stops at once."""
+    up = []
+
+    def handler(number, frame):
+        if up:
+            raise KeyboardInterrupt
+        up.append(number)
+
+    try:
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:                                 # not in the main thread, where signals do not arrive anyway
+        before = {}
+    try:
+        yield lambda: bool(up)
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

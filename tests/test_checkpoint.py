@@ -1,0 +1,293 @@
+"""Checkpoints: a run goes on bit for bit, a wrong file is refused whole, and no crash leaves half a file."""
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan import checkpoint, files
+from minigan.backend import to_numpy
+from minigan.checkpoint import CheckpointError
+from minigan.layers import BatchNorm, Dense, Dropout, LeakyReLU, Sequential
+from minigan.losses import NonSaturating
+from minigan.optimizers import SGD, Adam
+
+
+def make_gan(seed=0, dtype="float32", width=6, batch_norm=True, dropout=0.3, optimizer=Adam):
+    """A small GAN with everything that a checkpoint has to remember."""
+    w = {"rng": mg.host_rng(seed), "dtype": dtype}
+    norm = [BatchNorm(width, momentum=0.8, dtype=dtype)] if batch_norm else []
+    drop = [Dropout(dropout, rng=mg.rng(seed))] if dropout else []
+    G = Sequential(Dense(3, width, **w), *norm, LeakyReLU(), Dense(width, 2, **w))
+    D = Sequential(Dense(2, width, **w), LeakyReLU(), *drop, Dense(width, 1, **w))
+    return mg.GAN(G, D, NonSaturating(), optimizer(0.01), SGD(0.01, momentum=0.9))
+
+
+def train(gan, steps):
+    """Some training steps on batches that only depend on the number of each step; returns the GAN."""
+    for step in steps:
+        rng = mg.host_rng(step)
+        dtype = str(gan.G.theta.dtype)
+        real, z = (mg.asarray(rng.standard_normal((8, size)).astype(dtype)) for size in (2, 3))
+        gan.train_step(real, z)
+    return gan
+
+
+def everything(gan):
+    return {name: to_numpy(value).tobytes() for name, value in checkpoint.gan_arrays(gan).items()}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """The path of a checkpoint of make_gan() after three steps."""
+    checkpoint.save(tmp_path / "checkpoint.npz", train(make_gan(), range(3)), {"steps": 3})
+    return tmp_path / "checkpoint.npz"
+
+
+# --- there and back ---
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_run_goes_on_bit_for_bit(backend, tmp_path, dtype):
+    whole = train(make_gan(dtype=dtype), range(3))
+    checkpoint.save(tmp_path / "c.npz", whole)
+    resumed = make_gan(seed=1, dtype=dtype)
+    checkpoint.restore(resumed, checkpoint.load(tmp_path / "c.npz"))
+    assert everything(resumed) == everything(whole)
+    assert everything(train(resumed, range(3, 6))) == everything(train(whole, range(3, 6)))
+
+
+@pytest.mark.parametrize("part", ["G.theta", "D.theta", "G.1.running_mean", "G.1.running_var", "D.2.rng", "optimizer_G.t",
+                                  "optimizer_G.m", "optimizer_G.v", "optimizer_D.velocity"])
+def test_every_part_matters(saved, part):
+    """Test of the test above: without one of its parts the run goes on elsewhere."""
+    content = checkpoint.load(saved)
+    spoilt = content | {part: checkpoint.gan_arrays(make_gan(seed=1))[part]}
+    gans = [make_gan(), make_gan()]
+    for gan, arrays in zip(gans, (content, spoilt)):
+        checkpoint.restore(gan, arrays)
+        train(gan, range(3, 6))
+    assert everything(gans[0]) != everything(gans[1])
+
+
+@pytest.mark.parametrize("there, here", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_without_random_layers_it_moves_to_another_device(standin, tmp_path, there, here):
+    mg.use(there)
+    checkpoint.save(tmp_path / "c.npz", train(make_gan(dropout=0), range(3)))
+    expected = everything(train(make_gan(dropout=0), range(3)))
+    mg.use(here)
+    gan = make_gan(seed=1, dropout=0)
+    checkpoint.restore(gan, checkpoint.load(tmp_path / "c.npz"))
+    assert everything(gan) == expected
+
+
+def test_a_generator_alone_comes_back_from_the_checkpoint_of_a_gan(backend, tmp_path):
+    gan = train(make_gan(), range(3))
+    checkpoint.save(tmp_path / "c.npz", gan)
+    G, before = make_gan(seed=1).G, to_numpy(gan.sample(4, 0))
+    checkpoint.restore_network(G, checkpoint.load(tmp_path / "c.npz"), "G")
+    np.testing.assert_array_equal(to_numpy(G(gan.noise(4, mg.rng(0)))), before)
+
+
+def test_saving_changes_nothing(backend, tmp_path):
+    gan = train(make_gan(), range(3))
+    before = everything(gan)
+    checkpoint.save(tmp_path / "c.npz", gan)
+    assert everything(gan) == before
+
+
+@pytest.mark.parametrize("extra", [None, {"lr": 2e-4, "model": "Zoë", "sizes": [1, [2, None]]}, "text", 0.1])
+def test_extra_and_own_arrays_come_back(backend, tmp_path, extra):
+    own = {"order": np.arange(5), "grid": mg.asarray(np.ones((2, 3), "float32")), "name": np.array("Zoë")}
+    checkpoint.save(tmp_path / "c.npz", make_gan(), extra, **own)
+    content = checkpoint.load(tmp_path / "c.npz")
+    assert content["extra"] == extra
+    for name, value in own.items():
+        assert content[name].dtype == value.dtype
+        np.testing.assert_array_equal(content[name], to_numpy(value))
+
+
+# --- files that are no checkpoint ---
+
+class Evil:
+    """Unpickling it would make a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def other_zip(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("letter.txt", "no array at all")
+
+
+SPOILS = {
+    "empty": lambda path: path.write_bytes(b""),
+    "random bytes": lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
+    "text": lambda path: path.write_text("step,loss_D,loss_G\n"),
+    "half of it": lambda path: path.write_bytes(path.read_bytes()[:path.stat().st_size // 2]),
+    "all but the end": lambda path: path.write_bytes(path.read_bytes()[:-10]),
+    "a wrong byte in the middle of theta": lambda path: path.write_bytes(path.read_bytes().replace(
+        checkpoint.load(path)["G.theta"].tobytes()[40:44], b"0000", 1)),
+    "another zip": other_zip,
+    "an .npy file": lambda path: np.save(path.open("wb"), np.ones(3)),
+    "arrays only": lambda path: np.savez(path, **{"G.theta": np.ones(3)}),
+    "extra is no JSON": lambda path: np.savez(path, extra=np.array("{")),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(saved, spoil):
+    spoil(saved)
+    with pytest.raises(CheckpointError, match=f"^{saved}: this is not a whole minigan checkpoint"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("name", ["missing.npz", "."], ids=["missing", "a folder"])
+def test_a_missing_file_is_refused_by_name(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=f"^{tmp_path / name}: there is no such checkpoint"):
+        checkpoint.load(tmp_path / name)
+
+
+def test_pickles_are_never_loaded(saved, tmp_path):
+    np.savez(saved, extra=np.array("null"), **{"G.theta": np.array([Evil(tmp_path / "made by a pickle")], object)})
+    with pytest.raises(CheckpointError, match="pickle"):
+        checkpoint.load(saved)
+    assert not (tmp_path / "made by a pickle").exists()
+    np.load(saved, allow_pickle=True)["G.theta"]            # test of the test: whoever loads pickles runs the code in them
+    assert (tmp_path / "made by a pickle").exists()
+
+
+@settings(max_examples=200)
+@given(st.floats(0, 1, exclude_max=True))
+def test_every_beginning_of_a_file_is_refused(tmp_path, part):
+    if not (tmp_path / "whole.npz").exists():
+        checkpoint.save(tmp_path / "whole.npz", make_gan())
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "part.npz").write_bytes(whole[:int(part * len(whole))])
+    with pytest.raises(CheckpointError, match="part.npz"):
+        checkpoint.load(tmp_path / "part.npz")
+
+
+def test_a_flipped_bit_anywhere_is_refused_or_harmless(saved):
+    gan, whole = make_gan(seed=1), saved.read_bytes()
+    checkpoint.restore(gan, checkpoint.load(saved))
+    before = everything(gan)
+    for i in range(len(whole)):
+        saved.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1:])
+        try:
+            checkpoint.restore(gan, checkpoint.load(saved), saved)
+        except CheckpointError as error:
+            assert str(error).startswith(str(saved))
+        assert everything(gan) == before
+
+
+# --- checkpoints of something else ---
+
+OTHERS = {
+    "wider": lambda: make_gan(width=7),
+    "without BatchNorm": lambda: make_gan(batch_norm=False),
+    "without Dropout": lambda: make_gan(dropout=0),
+    "of another dtype": lambda: make_gan(dtype="float64"),
+    "with another optimizer": lambda: make_gan(optimizer=SGD),
+    "with D and G exchanged": lambda: mg.GAN(make_gan().D, make_gan().G, NonSaturating(), Adam(0.01), SGD(0.01)),
+}
+
+
+@pytest.mark.parametrize("other", [make for name, make in OTHERS.items() if name != "without Dropout"],
+                         ids=[name for name in OTHERS if name != "without Dropout"])
+def test_another_gan_refuses_it_and_stays_as_it_is(backend, tmp_path, other):
+    checkpoint.save(tmp_path / "c.npz", train(make_gan(), range(3)))
+    gan = other()
+    before = everything(gan)
+    with pytest.raises(CheckpointError, match=f"^{tmp_path / 'c.npz'}: made by another model"):
+        checkpoint.restore(gan, checkpoint.load(tmp_path / "c.npz"), tmp_path / "c.npz")
+    assert everything(gan) == before
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_the_other_way_round_it_is_refused_too(tmp_path, other):
+    checkpoint.save(tmp_path / "c.npz", other())
+    gan = make_gan()
+    before = everything(gan)
+    with pytest.raises(CheckpointError, match=f"^{tmp_path / 'c.npz'}: made by another model"):
+        checkpoint.restore(gan, checkpoint.load(tmp_path / "c.npz"), tmp_path / "c.npz")
+    assert everything(gan) == before
+
+
+def test_a_generator_of_another_device_is_refused_before_anything_changes(standin, tmp_path):
+    mg.use("cpu")
+    checkpoint.save(tmp_path / "c.npz", train(make_gan(), range(3)))
+    mg.use("cuda")
+    gan = make_gan()
+    before = everything(gan)
+    with pytest.raises(CheckpointError, match=f"^{tmp_path / 'c.npz'}: "):
+        checkpoint.restore(gan, checkpoint.load(tmp_path / "c.npz"), tmp_path / "c.npz")
+    assert everything(gan) == before
+
+
+# --- written whole or not at all ---
+
+def test_write_whole_replaces_the_content(tmp_path):
+    for content in (b"old", b"", b"new" * 10 ** 5):
+        files.write_whole(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == content
+    assert os.listdir(tmp_path) == ["file"]
+
+
+class FullDisk:
+    """A file that breaks off in the middle of a write."""
+
+    def __init__(self, descriptor, mode):
+        self.file = open(descriptor, mode)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def write(self, content):
+        self.file.write(content[:len(content) // 2])
+        raise OSError("no space left on device")
+
+
+def fail(error):
+    def function(*arguments):
+        raise error
+    return function
+
+
+FAILURES = {"write": ("fdopen", FullDisk), "fsync": ("fsync", fail(OSError("no space left on device"))),
+            "rename": ("replace", fail(OSError("no space left on device"))),
+            "Ctrl-C": ("fsync", fail(KeyboardInterrupt("no space left on device")))}
+
+
+@pytest.mark.parametrize("name, replacement", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("old", [[], ["file"]], ids=["new file", "old file"])
+def test_a_failure_leaves_the_old_file_and_nothing_else(monkeypatch, tmp_path, name, replacement, old):
+    for file in old:
+        (tmp_path / file).write_bytes(b"old")
+    monkeypatch.setattr(files.os, name, replacement)
+    with pytest.raises((OSError, KeyboardInterrupt), match="no space left"):
+        files.write_whole(tmp_path / "file", b"new" * 1000)
+    assert os.listdir(tmp_path) == old
+    assert all((tmp_path / file).read_bytes() == b"old" for file in old)
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(monkeypatch, saved):
+    monkeypatch.setattr(files.os, "replace", fail(OSError("no space left on device")))
+    with pytest.raises(OSError):
+        checkpoint.save(saved, make_gan(), {"steps": 4})
+    assert checkpoint.load(saved)["extra"] == {"steps": 3}
+
+
+def test_extra_that_is_no_json_is_refused_before_anything_is_written(saved):
+    with pytest.raises(TypeError):
+        checkpoint.save(saved, make_gan(), {"rng": mg.host_rng(0)})
+    assert checkpoint.load(saved)["extra"] == {"steps": 3}

@@ -1,0 +1,248 @@
+"""The gradient check itself, as a reader uses it for his own layer. What it catches: test_mutations.py."""
+import numpy as np
+import pytest
+from cases import CASES, build, draw
+
+from minigan import losses
+from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.gradcheck import central_difference, check_layer, check_loss
+from minigan.layers import BatchNorm, Dense, Dropout, Layer, ReLU, Sequential, Tanh
+
+
+class Square(Layer):
+    """A reader's own layer: three lines."""
+    def forward(self, x, train=True):
+        return x * x, x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        return 2 * cache * dy if input_grad else None
+
+
+def with_dx(formula):
+    """A Square whose dx is formula(the right dx, dy)."""
+    class Broken(Square):
+        def backward(self, dy, cache, param_grads=True, input_grad=True):
+            return formula(2 * cache * dy, dy) if input_grad else None
+    return Broken()
+
+
+def some(*shape):
+    return draw(host_rng(5), shape)
+
+
+def row(report, name):
+    return next(row for row in report if row.name == name)
+
+
+def test_a_layer_of_three_lines_is_checked_in_one(backend):
+    assert check_layer(Square(), some(4, 3)).ok
+
+
+# --- what it says ---
+
+def test_the_report_of_a_right_layer(backend):
+    report = check_layer(Dense(4, 3, dtype="float64"), some(5, 4))
+    assert str(report).startswith("Dense at x (5, 4), training: right\n  ok    dx ")
+    assert [row.name for row in report][:3] == ["dx", "dW", "db"]
+    assert "WRONG" not in str(report)
+
+
+def test_the_report_of_a_wrong_layer_shows_the_worst_entry_and_both_values(backend):
+    def one_entry_wrong(dx, dy):
+        dx[2, 1] += 0.5
+        return dx
+    report = check_layer(with_dx(one_entry_wrong), some(4, 3))
+    x, dx = to_numpy(some(4, 3)), row(report, "dx")
+    assert str(report).startswith("Broken at x (4, 3), training: WRONG\n  WRONG dx ")
+    assert not report.ok and not dx.ok and "worst at (2, 1): backward says " in dx.detail
+    claimed, measured = (float(text.split()[-1]) for text in dx.detail.rsplit(": ", 1)[1].split(","))
+    assert claimed - measured == pytest.approx(0.5, rel=1e-6)
+    assert dx.error == pytest.approx(0.5 / max(abs(claimed), abs(measured), 0.01 * abs(2 * x).max()), rel=0.5)
+
+
+def test_the_report_names_the_layer_by_its_place_in_the_network():
+    network = Sequential(Tanh(), name="D")
+    assert str(check_layer(network, some(4, 3))).startswith('Sequential "D" at x')
+    assert str(check_layer(network[0], some(4, 3), train=False)).startswith('Tanh "D.0" at x (4, 3), evaluation')
+
+
+def test_the_same_seed_gives_the_same_report():
+    assert str(check_layer(*build("Dense"), rng=host_rng(3))) == str(check_layer(*build("Dense"), rng=host_rng(3)))
+    assert str(check_layer(*build("Dense"), rng=host_rng(3))) != str(check_layer(*build("Dense"), rng=host_rng(4)))
+
+
+def test_at_most_so_many_entries_of_each_array_are_looked_at():
+    report = check_layer(*build("Dense"), entries=3)
+    assert [row(report, name).detail.split(" in ")[1] for name in ("dx", "dW", "db")] == [
+        "3 of 20 entries", "3 of 12 entries", "3 of 3 entries"]
+
+
+# --- how well it sees ---
+
+@pytest.mark.parametrize("error, ok", [(1e-5, False), (-1e-5, False), (1e-8, True), (0, True)])
+def test_a_gradient_is_wrong_from_the_sixth_digit_on(backend, error, ok):
+    assert check_layer(with_dx(lambda dx, dy: dx * (1 + error)), some(4, 3)).ok == ok
+
+
+def test_tol_says_what_counts_as_wrong():
+    layer = with_dx(lambda dx, dy: dx * 1.001)
+    assert check_layer(layer, some(4, 3), tol=0.01).ok and not check_layer(layer, some(4, 3), tol=1e-4).ok
+
+
+def test_a_large_h_makes_the_differences_themselves_wrong():
+    """So it is these that are compared, not the analytic gradient with itself."""
+    layer = Tanh()
+    assert not check_layer(layer, some(4, 3), h=0.1).ok and check_layer(layer, some(4, 3)).ok
+
+
+def test_small_gradients_are_measured_against_the_largest():
+    """An entry that is zero but for rounding, as that of a bias before a BatchNorm, is not a mistake."""
+    layer = Sequential(Dense(3, 2, dtype="float64"), BatchNorm(2, dtype="float64"))
+    report = check_layer(layer, some(6, 3))
+    assert abs(to_numpy(row(report, "d0.b").error)) < 1e-6 and report.ok, str(report)
+
+
+def test_the_upstream_gradient_is_not_the_x_of_the_same_seed():
+    """Who draws x from seed 0, as everybody does, must not get dy = x: a backward that mixes them up would pass."""
+    layer = with_dx(lambda dx, dy: 2 * dy * dy)
+    assert not check_layer(layer, asarray(host_rng(0).standard_normal((4, 3)))).ok
+
+
+def test_a_gradient_of_nan_fails(backend):
+    report = check_layer(with_dx(lambda dx, dy: dx * float("nan")), some(4, 3))
+    assert not row(report, "dx").ok and "nan" in row(report, "dx").detail
+
+
+def test_an_output_of_nan_fails():
+    class Undefined(Square):
+        def forward(self, x, train=True):
+            return x * float("nan"), x
+    assert not check_layer(Undefined(), some(4, 3)).ok
+
+
+@pytest.mark.parametrize("formula, shape", [(lambda dx, dy: dx[0], "(3,)"), (lambda dx, dy: dx.T, "(3, 4)"),
+                                            (lambda dx, dy: None, "()")])
+def test_a_gradient_of_the_wrong_shape_fails(formula, shape):
+    report = check_layer(with_dx(formula), some(4, 3))
+    assert not report.ok and row(report, "dx").detail == f"has shape {shape}, its array has (4, 3)"
+
+
+@pytest.mark.parametrize("layer, x, name", [
+    (lambda: Dense(4, 3), lambda: some(5, 4), "W is float32"),
+    (Square, lambda: some(5, 4).astype("float32"), "x is float32"),
+    (Square, lambda: asarray(np.arange(4)), "x is int64")])
+def test_anything_but_float64_is_refused(backend, layer, x, name):
+    """Differences of float32 numbers drown in rounding."""
+    with pytest.raises(TypeError, match=f"gradcheck of .*: {name}; it needs float64"):
+        check_layer(layer(), x())
+
+
+# --- kinks ---
+
+def with_zeros(zeros):
+    x = some(4, 5)
+    x.reshape(-1)[:zeros] = 0.0
+    return x
+
+
+def test_entries_at_a_kink_are_counted_and_not_compared(backend):
+    """At 0 the slope of ReLU is 1 on the right, 0 on the left; the central difference says 1/2. None is wrong."""
+    report = check_layer(ReLU(), with_zeros(5))
+    assert report.ok and "in 15 of 20 entries, 5 at kinks" in row(report, "dx").detail
+
+
+def test_a_kink_hides_no_mistake_in_the_other_entries():
+    class Leaky(ReLU):
+        def backward(self, dy, cache, param_grads=True, input_grad=True):
+            return xp.where(cache, dy, 0.1 * dy)
+    assert not row(check_layer(Leaky(), with_zeros(5)), "dx").ok
+
+
+@pytest.mark.parametrize("zeros, ok", [(10, True), (11, False), (20, False)])
+def test_a_check_of_mostly_kinks_fails(zeros, ok):
+    """It would have looked at too little to say that the layer is right."""
+    report = check_layer(ReLU(), with_zeros(zeros))
+    assert report.ok == ok and ("too many kinks: move x away from them" in str(report)) != ok
+
+
+def test_a_strong_curvature_is_no_kink():
+    """exp(5 x) bends a lot, but has a slope everywhere."""
+    class Steep(Layer):
+        def forward(self, x, train=True):
+            y = xp.exp(5 * x)
+            return y, y
+
+        def backward(self, dy, cache, param_grads=True, input_grad=True):
+            return 5 * dy * cache if input_grad else None
+    report = check_layer(Steep(), some(4, 3))
+    assert report.ok and "kinks" not in str(report)
+
+
+def test_slope_and_bend_of_a_difference():
+    x = np.array([2.0, 0.0])
+    slope, bend = central_difference(lambda: x[0] ** 3 + abs(x[1]), x, 0)
+    assert slope == pytest.approx(12) and bend == pytest.approx(12e-5, rel=1e-3)       # h f'' = 1e-5 · 6 · 2
+    slope, bend = central_difference(lambda: x[0] ** 3 + abs(x[1]), x, 1)
+    assert slope == pytest.approx(0, abs=1e-9) and bend == pytest.approx(2)            # the slope jumps from -1 to 1
+
+
+# --- what it leaves behind ---
+
+@pytest.mark.parametrize("name", CASES)
+def test_x_and_the_parameters_are_as_before(backend, name):
+    layer, x = build(name)
+    arrays = [x, *(value for _, value, _ in layer.parameters())]
+    before = [to_numpy(array).copy() for array in arrays]
+    check_layer(layer, x, entries=3)
+    assert all(np.array_equal(to_numpy(array), old) for array, old in zip(arrays, before))
+    assert not any(to_numpy(gradient).any() for _, _, gradient in layer.parameters())
+
+
+def test_the_running_statistics_are_as_before(backend):
+    layer, x = build("BatchNorm")
+    before = [to_numpy(value).copy() for _, value in layer.states()]
+    check_layer(layer, x)
+    for (name, value), old in zip(layer.states(), before):
+        np.testing.assert_array_equal(to_numpy(value), old, err_msg=name)
+
+
+def test_the_generator_goes_on_as_if_nothing_had_been_checked(backend):
+    x = some(4, 3)
+    checked, other = Dropout(0.5), Dropout(0.5)
+    check_layer(checked, x)
+    np.testing.assert_array_equal(to_numpy(checked.forward(x)[0]), to_numpy(other.forward(x)[0]))
+
+
+# --- losses ---
+
+@pytest.mark.parametrize("loss", [losses.Minimax(), losses.NonSaturating(), losses.LeastSquares(), losses.Wasserstein(),
+                                  losses.Hinge()], ids=repr)
+def test_the_gradients_of_a_loss_are_right(backend, loss):
+    report = check_loss(loss, some(6, 1), some(4, 1))
+    assert report.ok, str(report)
+    assert [row.name for row in report] == ["D: dlogits_real", "D: dlogits_fake", "G: dlogits_fake"]
+
+
+@pytest.mark.parametrize("place, name", [(1, "D: dlogits_real"), (2, "D: dlogits_fake")])
+def test_a_wrong_gradient_of_the_discriminator_loss_is_caught(place, name):
+    class Broken(losses.NonSaturating):
+        def discriminator(self, logits_real, logits_fake):
+            result = list(super().discriminator(logits_real, logits_fake))
+            result[place] = result[place] * len(result[place])         # forgot the 1/N of the mean
+            return result
+    report = check_loss(Broken(), some(6, 1), some(4, 1))
+    assert [row.name for row in report if not row.ok] == [name]
+    assert str(report).startswith("Broken: WRONG")
+
+
+def test_a_value_and_a_gradient_of_different_losses_are_caught():
+    """The classic: the loss of one paper, the gradient of another."""
+    class Mixed(losses.Minimax):
+        def generator(self, logits_fake):
+            return super().generator(logits_fake)[0], losses.NonSaturating().generator(logits_fake)[1]
+    assert [row.name for row in check_loss(Mixed(), some(6, 1), some(4, 1)) if not row.ok] == ["G: dlogits_fake"]
+
+
+def test_logits_in_float32_are_refused():
+    with pytest.raises(TypeError, match="float64"):
+        check_loss(losses.LeastSquares(), some(6, 1).astype("float32"), some(4, 1).astype("float32"))

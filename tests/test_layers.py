@@ -1,0 +1,248 @@
+"""Every layer, in every variant, keeps the contract of minigan/layers/layer.py. The layers are listed in cases.py."""
+import numpy as np
+import pytest
+from cases import CASES, Residual, build, check, convolutions, draw, randomized, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigan import layers
+from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Tanh,
+)
+
+every_case = pytest.mark.parametrize("name", CASES)
+both_modes = pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
+
+
+@both_modes
+@every_case
+def test_backward_is_the_derivative_of_forward_and_the_contract_holds(backend, name, train):
+    report = check(*build(name), train)
+    assert report.ok, str(report)
+    assert "kinks" not in str(report)
+
+
+@both_modes
+@every_case
+def test_float32_stays_float32_and_agrees_with_float64(backend, name, train):
+    single, double = run(*build(name, "float32"), train), run(*build(name, "float64"), train)
+    for key in single:
+        assert single[key].dtype == "float32" and double[key].dtype == "float64", key
+        np.testing.assert_allclose(single[key], double[key], rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+def fortran_order(x):
+    return xp.ascontiguousarray(x.T).T
+
+
+def every_second(x):
+    wide = xp.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan, x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+def reversed_twice(x):
+    return xp.ascontiguousarray(x[::-1])[::-1]
+
+
+@pytest.mark.parametrize("view", [fortran_order, every_second, reversed_twice])
+@every_case
+def test_the_arrangement_in_memory_does_not_matter(backend, name, view):
+    contiguous, other = run(*build(name)), run(*build(name), view=view)
+    for key in contiguous:
+        np.testing.assert_allclose(other[key], contiguous[key], rtol=1e-12, atol=1e-12, err_msg=key)
+
+
+@every_case
+def test_an_upstream_gradient_may_be_a_broadcast_view(backend, name):
+    """As the gradient of a mean is: one number in memory, seen as many."""
+    layer, x = build(name)
+    y, cache = layer.forward(x)
+    one = asarray(np.full((1,) * y.ndim, 0.5))
+    np.testing.assert_allclose(to_numpy(layer.backward(xp.broadcast_to(one, y.shape), cache)),
+                               to_numpy(layer.backward(xp.full(y.shape, 0.5), cache)), rtol=1e-12, atol=1e-12)
+
+
+@every_case
+def test_calling_a_layer_is_evaluation(backend, name):
+    layer, x = build(name)
+    np.testing.assert_array_equal(to_numpy(layer(x)), to_numpy(layer.forward(x, train=False)[0]))
+
+
+@every_case
+def test_evaluation_changes_nothing_on_the_layer(backend, name):
+    layer, x = build(name)
+    before = [(key, to_numpy(value).copy()) for key, value in layer.states()]
+    once = to_numpy(layer(x))
+    np.testing.assert_array_equal(to_numpy(layer(x)), once)
+    for (key, old), (_, value) in zip(before, layer.states()):
+        np.testing.assert_array_equal(to_numpy(value), old, err_msg=key)
+
+
+@pytest.mark.parametrize("layer, names, values", [
+    (Dense, "I O bias", (4, 3, False)), (LeakyReLU, "alpha", (0.1,)), (Dropout, "rate", (0.25,)),
+    (BatchNorm, "C momentum eps", (4, 0.7, 1e-4)),
+    (Conv2D, "C F kernel_size stride padding bias", (1, 2, 3, 2, 1, False)),
+    (ConvTranspose2D, "C F kernel_size stride padding bias", (1, 2, 3, 2, "valid", True))])
+def test_what_was_passed_stays_readable(layer, names, values):
+    by_place, by_name = layer(*values), layer(**dict(zip(names.split(), values, strict=True)))
+    for name, value in zip(names.split(), values, strict=True):
+        assert getattr(by_place, name) == getattr(by_name, name) == value
+
+
+@pytest.mark.parametrize("layer, defaults", [
+    (Dense(4, 3), {"bias": True}), (LeakyReLU(), {"alpha": 0.3}), (ReLU(), {"alpha": 0.0}),
+    (Conv2D(1, 2, 3), {"stride": 1, "padding": "same", "bias": True}),
+    (ConvTranspose2D(1, 2, 3), {"stride": 1, "padding": "same", "bias": True})])
+def test_defaults(layer, defaults):
+    assert {name: getattr(layer, name) for name in defaults} == defaults
+    assert all(value.dtype == "float32" for _, value, _ in layer.parameters())
+
+
+@pytest.mark.parametrize("layer", [Dense, Conv2D, ConvTranspose2D])
+def test_a_layer_has_a_bias_of_zeros_or_none(layer):
+    sizes = (4, 3) if layer is Dense else (4, 3, 2)
+    assert [name for name, _, _ in layer(*sizes, bias=False).parameters()] == ["W"]
+    assert [name for name, _, _ in layer(*sizes).parameters()] == ["W", "b"]
+    np.testing.assert_array_equal(layer(*sizes).b, np.zeros(3, "float32"))
+
+
+def test_at_its_kink_leaky_relu_has_the_slope_alpha(backend):
+    y, cache = (layer := LeakyReLU(0.2)).forward(asarray(np.zeros(3)))
+    np.testing.assert_array_equal(to_numpy(y), 0)
+    np.testing.assert_array_equal(to_numpy(layer.backward(asarray(np.ones(3)), cache)), 0.2)
+
+
+def test_every_layer_has_a_case():
+    """A new layer that is not listed in cases.py would not be tested at all."""
+    exported = {value for value in vars(layers).values() if isinstance(value, type) and issubclass(value, Layer)}
+    assert exported - {Layer} == {type(build(name)[0]) for name in CASES} - {Residual}
+
+
+def test_weights_come_from_the_generator_alone(backend):
+    one, same, other = (to_numpy(Conv2D(2, 3, 3, rng=host_rng(seed)).W) for seed in (5, 5, 6))
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+
+
+# --- sizes that nobody thought of ---
+
+@settings(max_examples=60)
+@given(convolutions(Conv2D))
+def test_conv2d_of_any_configuration(backend, c):
+    report = check(c.layer(Conv2D), c.images(), entries=6)
+    assert report.ok, (c, str(report))
+
+
+@settings(max_examples=60)
+@given(convolutions(ConvTranspose2D))
+def test_conv_transpose2d_of_any_configuration(backend, c):
+    report = check(c.layer(ConvTranspose2D), c.images(), entries=6)
+    assert report.ok, (c, str(report))
+
+
+@given(N=st.integers(1, 5), I=st.integers(1, 5), O=st.integers(1, 5), bias=st.booleans(), seed=st.integers(0, 99))
+def test_dense_of_any_size(backend, N, I, O, bias, seed):
+    rng = host_rng(seed)
+    report = check(randomized(Dense(I, O, bias, dtype="float64"), rng), draw(rng, (N, I)), entries=6)
+    assert report.ok, str(report)
+
+
+@given(shape=st.lists(st.integers(1, 3), max_size=2), N=st.integers(2, 4), C=st.integers(1, 3),
+       eps=st.sampled_from([1e-5, 1e-3, 1.0]), seed=st.integers(0, 99), train=st.booleans())
+def test_batchnorm_of_any_size(backend, shape, N, C, eps, seed, train):
+    rng = host_rng(seed)
+    layer = randomized(BatchNorm(C, eps=eps, dtype="float64"), rng)
+    # two values drawn alike would bend the curve more within h than central differences can follow: hold them apart
+    x = draw(rng, (N, *shape, C)) + asarray(np.arange(N).reshape(-1, *[1] * (len(shape) + 1)) * 2.0)
+    report = check(layer, x, train, entries=6)
+    assert report.ok, str(report)
+
+
+# --- mistakes of the caller: one error that names the layer and what it got ---
+
+def ones(*shape, dtype="float32"):
+    return asarray(np.ones(shape, dtype))
+
+
+MISTAKES = [                                           # error, what the message says, call
+    (ValueError, "Dense: expected (N, 4), got (5, 3)", lambda: Dense(4, 3)(ones(5, 3))),
+    (ValueError, "Dense: expected (N, 4), got (2, 5, 4)", lambda: Dense(4, 3)(ones(2, 5, 4))),
+    (ValueError, "Conv2D: expected (N, H, W, 2), got (2, 5, 5, 3)", lambda: Conv2D(2, 3, 3)(ones(2, 5, 5, 3))),
+    (ValueError, "Conv2D: expected (N, H, W, 2), got (5, 5, 2)", lambda: Conv2D(2, 3, 3)(ones(5, 5, 2))),
+    (ValueError, "ConvTranspose2D: expected (N, H, W, 2), got (5, 2)", lambda: ConvTranspose2D(2, 3, 3)(ones(5, 2))),
+    (ValueError, "BatchNorm: expected (..., 3), got (5, 2)", lambda: BatchNorm(3)(ones(5, 2))),
+    (ValueError, "Reshape: expected 6 numbers a sample, to make (2, 3), got (5, 4)", lambda: Reshape(2, 3)(ones(5, 4))),
+    (ValueError, "Tanh: expected (...), got ()", lambda: Tanh()(ones())),
+    (ValueError, "Dense: got an empty batch, shape (0, 4)", lambda: Dense(4, 3)(ones(0, 4))),
+    (ValueError, "Conv2D: got an empty batch, shape (0, 5, 5, 2)", lambda: Conv2D(2, 3, 3)(ones(0, 5, 5, 2))),
+    (ValueError, "ConvTranspose2D: got an empty batch, shape (1, 0, 5, 2)",
+     lambda: ConvTranspose2D(2, 3, 3)(ones(1, 0, 5, 2))),
+    (ValueError, "BatchNorm: got an empty batch, shape (0, 3)", lambda: BatchNorm(3)(ones(0, 3))),
+    (ValueError, "Flatten: got an empty batch, shape (0, 2, 2)", lambda: Flatten()(ones(0, 2, 2))),
+    (ValueError, "Reshape: got an empty batch, shape (0, 4)", lambda: Reshape(4)(ones(0, 4))),
+    (ValueError, "ReLU: got an empty batch, shape (0, 2)", lambda: ReLU()(ones(0, 2))),
+    (ValueError, "Sigmoid: got an empty batch, shape (0,)", lambda: Sigmoid()(ones(0))),
+    (ValueError, "Dropout: got an empty batch, shape (0, 4)", lambda: Dropout(0.5)(ones(0, 4))),
+    (TypeError, "Dense: expected float32, got float64", lambda: Dense(4, 3)(ones(5, 4, dtype="float64"))),
+    (TypeError, "Dense: expected float64, got float32", lambda: Dense(4, 3, dtype="float64")(ones(5, 4))),
+    (TypeError, "Conv2D: expected float32, got float64", lambda: Conv2D(1, 1, 1)(ones(1, 2, 2, 1, dtype="float64"))),
+    (TypeError, "ConvTranspose2D: expected float32, got int64",
+     lambda: ConvTranspose2D(1, 1, 1)(ones(1, 2, 2, 1, dtype="int64"))),
+    (TypeError, "BatchNorm: expected float32, got float64", lambda: BatchNorm(2)(ones(5, 2, dtype="float64"))),
+    (TypeError, "LeakyReLU: expected a floating-point dtype, got uint8", lambda: LeakyReLU()(ones(2, dtype="uint8"))),
+    (TypeError, "Dropout: expected a floating-point dtype, got bool", lambda: Dropout(0.3)(ones(2, dtype="bool"))),
+    (TypeError, "Flatten: expected an array", lambda: Flatten()([[1.0, 2.0]])),
+    (TypeError, "Dense: expected an array", lambda: Dense(2, 3)([[1.0, 2.0]])),
+    (TypeError, "ReLU: expected an array", lambda: ReLU()(1.5)),
+    *((ValueError, f'Conv2D: padding must be "same", "valid" or a whole number of at least 0, got {padding!r}',
+       lambda p=padding: Conv2D(2, 3, 3, padding=p)) for padding in ("same ", "SAME", -1, 1.5, True, None, (1, 1))),
+    (ValueError, "ConvTranspose2D: padding must be", lambda: ConvTranspose2D(2, 3, 3, padding="full")),
+    (ValueError, "Conv2D: a kernel of 4 does not fit into images of shape (1, 3, 9, 1) with padding 'valid'",
+     lambda: Conv2D(1, 1, 4, padding="valid")(ones(1, 3, 9, 1))),
+    (ValueError, "Conv2D: a kernel of 6 does not fit", lambda: Conv2D(1, 1, 6, padding=1)(ones(1, 9, 3, 1))),
+    (ValueError, "ConvTranspose2D: padding 2 leaves nothing of images of shape (1, 1, 9, 1)",
+     lambda: ConvTranspose2D(1, 1, 3, padding=2)(ones(1, 1, 9, 1))),
+    *((ValueError, f"alpha must be between 0 and 1, got {alpha!r}", lambda a=alpha: LeakyReLU(a))
+      for alpha in (-0.1, 1.5, float("nan"))),
+    *((ValueError, f"Dropout: rate must be at least 0 and below 1, got {rate!r}", lambda r=rate: Dropout(r))
+      for rate in (1.0, -0.1, float("nan"))),
+    (ValueError, "Dense: I must be a whole number of at least 1, got 0", lambda: Dense(0, 3)),
+    (ValueError, "Dense: O must be a whole number of at least 1, got 2.0", lambda: Dense(4, 2.0)),
+    (ValueError, "Conv2D: F must be a whole number of at least 1, got -1", lambda: Conv2D(2, -1, 3)),
+    (ValueError, "Conv2D: kernel_size must be a whole number of at least 1, got 0", lambda: Conv2D(2, 3, 0)),
+    (ValueError, "Conv2D: kernel_size must be a whole number of at least 1, got (3, 3)", lambda: Conv2D(2, 3, (3, 3))),
+    (ValueError, "ConvTranspose2D: stride must be a whole number of at least 1, got 0",
+     lambda: ConvTranspose2D(2, 3, 3, 0)),
+    (ValueError, "BatchNorm: C must be a whole number of at least 1, got 0", lambda: BatchNorm(0)),
+    (ValueError, "Reshape: shape[1] must be a whole number of at least 1, got -1", lambda: Reshape(2, -1)),
+    *((ValueError, f"BatchNorm: momentum must be between 0 and 1 and eps positive, got {momentum!r} and {eps!r}",
+       lambda m=momentum, e=eps: BatchNorm(3, m, e)) for momentum, eps in [(1.1, 1e-3), (-0.1, 1e-3), (0.9, 0)]),
+    *((TypeError, f"{layer.__name__}: rng must be", lambda a=(layer, arguments): a[0](*a[1], rng=42))
+      for layer, arguments in [(Dense, (4, 3)), (Conv2D, (2, 3, 3)), (ConvTranspose2D, (2, 3, 3)), (Dropout, (0.3,))]),
+]
+
+
+@pytest.mark.parametrize("error, message, call", MISTAKES, ids=[message for _, message, _ in MISTAKES])
+def test_a_mistake_gives_one_error_that_says_what_is_wrong(error, message, call):
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+def test_a_host_array_on_the_device_is_refused(backend):
+    layer = Dense(4, 3)
+    if backend != "numpy":
+        with pytest.raises(TypeError, match="Dense: expected an array on 'cuda:0', got numpy.ndarray; .*asarray"):
+            layer(np.ones((5, 4), "float32"))

@@ -1,0 +1,112 @@
+"""The lessons in examples/, run as a reader runs them: each in a process of its own."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+LESSONS = ("ring_2d", "backprop_by_hand", "check_your_own_layer")
+
+
+def run(lesson, *arguments, cwd=ROOT, **environment):
+    """The finished process. One thread of BLAS: on a busy machine its threads would wait for each other."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MINIGAN_DEVICE", "PYTHONPATH")}
+    return subprocess.run([sys.executable, ROOT / "examples" / f"{lesson}.py", *map(str, arguments)], cwd=cwd, timeout=120,
+                          capture_output=True, text=True, encoding="utf-8",
+                          env=clean | {"OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"} | environment)
+
+
+def output(process):
+    """What a lesson printed, after a look that it went well and that each picture it names is there and not blank."""
+    assert (process.returncode, process.stderr) == (0, "")
+    pictures = re.findall(r"\S+\.(?:png|gif)", process.stdout.splitlines()[-1])
+    assert pictures
+    for path in pictures:
+        with Image.open(pathlib.Path(process.args[1]).parents[1] / path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        assert min(pixels.shape[:2]) >= 300 and len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50 and pixels.std() > 10
+    return process.stdout
+
+
+def test_the_ring_is_found(tmp_path):
+    text = output(run("ring_2d", "--steps", 1000, "--out", tmp_path / "new" / "folder"))
+    modes = int(re.search(r"(\d) of 8 modes found: at least 1 % of all fakes lie within 0.03 \(3 sigma\)", text)[1])
+    share = int(re.search(r"(\d+)% of 2500 fakes lie that near", text)[1])
+    assert modes >= 6 and share >= 20                  # the full lesson reaches 8 and about 70 %
+    assert len(re.findall(r"step +\d+   loss_D \d\.\d+   loss_G \d\.\d+", text)) == 6
+    with Image.open(tmp_path / "new" / "folder" / "ring_2d.gif") as film:
+        assert film.n_frames == 40
+
+
+def test_the_ring_repeats_itself_and_follows_its_seed(tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        output(run("ring_2d", "--steps", 3, "--seed", seed, "--out", tmp_path / name))
+    a, b, c = ((tmp_path / name / "ring_2d.png").read_bytes() for name in "abc")
+    assert a == b and a != c
+
+
+def test_backprop_by_hand_agrees_with_differences_and_with_minigan(tmp_path):
+    text = output(run("backprop_by_hand", "--out", tmp_path))
+    number = r" +(-?\d\.\d{4})"
+    rows = re.findall(rf"^  (d\w+)\[.*?\]{number}{number} +(\S+){number} +(\S+)$", text, re.MULTILINE)
+    assert [row[0] for row in rows] == ["dW2"] * 2 + ["db2"] + ["dW1"] * 4 + ["db1"] * 2 + ["dx"] * 4
+    for _, mine, numeric, apart, minigan, apart_minigan in rows:
+        assert mine == numeric == minigan and float(apart) < 1e-9 and float(apart_minigan) < 1e-12
+    # By hand, once more: y = (1.8482, 0.2282), so dy = (y - 1)/2, dW2[1] = 0.4621·0.4241 - 0.7616·0.3859.
+    assert re.search(r"loss = mean \(y - 1\)²/2 +0\.3288 ", text)
+    assert [row[1] for row in rows[:3]] == ["0.2894", "-0.0979", "0.0382"]
+
+
+def test_every_line_of_pencil_work_gives_the_number_beside_it(tmp_path):
+    text = output(run("backprop_by_hand", "--out", tmp_path))
+    lines = re.findall(r"^  \S.{22}([ \-\d.]{8})(?: [ \-\d.]{8})? +(\S.*)$", text[text.index("FORWARD"):text.index("IS IT")],
+                       re.MULTILINE)
+    assert len(lines) == 12
+    for value, pencil in lines:
+        formula = re.sub(r"tanh (\S+)", r"np.tanh(\1)", pencil.replace("·", "*").replace("²", "**2"))
+        assert abs(eval(formula) - float(value)) < 2e-4, pencil                # four digits were shown
+
+
+def test_gradcheck_finds_both_mistakes_and_no_third(tmp_path):
+    text = output(run("check_your_own_layer", "--out", tmp_path))
+    first, second, third = text.split("training: ")[1:]
+    found = [re.findall(r"^  WRONG (\S+)", part, re.MULTILINE) for part in (first, second, third)]
+    assert found == [["second"], ["dx", "dW", "second"], []]
+    assert [part.split()[0] for part in (first, second, third)] == ["WRONG", "WRONG", "right"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_on_the_standin_for_a_gpu(lesson, tmp_path):
+    (tmp_path / "cupy.py").write_text("import sys, fakecupy\nsys.modules['cupy'] = fakecupy\n")
+    steps = ("--steps", 2) if lesson == "ring_2d" else ()
+    output(run(lesson, *steps, "--device", "cuda", "--out", tmp_path / "out",
+               PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT / "tests")])))
+
+
+def test_from_another_folder_the_pictures_go_to_runs(tmp_path):
+    process = run("check_your_own_layer", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.endswith(f"wrote {pathlib.Path('runs', 'check_your_own_layer', 'check_your_own_layer.png')}\n")
+    assert (tmp_path / "runs" / "check_your_own_layer" / "check_your_own_layer.png").exists()
+
+
+@pytest.mark.parametrize("lesson, arguments, words", [
+    *[(lesson, ["--out", "{file}/sub"], "cannot write into the folder") for lesson in LESSONS],
+    ("ring_2d", ["--out", "{file}"], "cannot write into the folder"),
+    ("ring_2d", ["--device", "tpu"], "unknown device 'tpu'"),
+    ("ring_2d", ["--steps", "0"], "--steps must be at least 1"),
+    ("ring_2d", ["--seed", "-1"], "--seed at least 0"),
+    ("ring_2d", ["--steps", "many"], "invalid int value: 'many'"),
+    ("backprop_by_hand", ["--stepz", "1"], "unrecognized arguments"),
+])
+def test_a_mistake_is_answered_by_one_line_and_status_2(tmp_path, lesson, arguments, words):
+    (tmp_path / "file").write_text("precious")
+    process = run(lesson, *[argument.format(file=tmp_path / "file") for argument in arguments], cwd=tmp_path)
+    assert process.returncode == 2 and process.stdout == ""
+    assert process.stderr.count("\n") == 1 and process.stderr.startswith(f"{lesson}.py: ") and words in process.stderr
+    assert (tmp_path / "file").read_text() == "precious"

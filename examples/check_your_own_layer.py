@@ -79,7 +79,7 @@ def main():
 
     print("1. The first try, with the gains as they start, g = 1\n")
     print(gradcheck.check_layer(wrong, x))
-    print("\nOnly the second mistake shows, as a broken rule of all layers. The first leaves no trace where the factor is 1:\n"
+    print("\nOnly the second mistake shows, as a broken rule. The first leaves no trace where the factor is 1:\n"
           "check a layer at generic values, never where it starts.\n\n2. The first try, with gains between 0.5 and 2\n")
     for layer in (wrong, right):
         layer.g[...] = mg.asarray(mg.host_rng(3).uniform(0.5, 2, 4))

@@ -10,6 +10,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import checkpoint, plots
+from minigan.files import make_folder
 
 
 def walk(start, end, steps):
@@ -24,14 +25,15 @@ def walk(start, end, steps):
     return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(start.dtype)
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.error = lambda message: parser.exit(2, f"sample.py: {message}\n")
     parser.add_argument("checkpoint", type=Path, help="the checkpoint.npz that train_gan.py left")
     parser.add_argument("--count", type=int, default=100, help="how many samples (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of the noise (default: 1)")
     parser.add_argument("--device", default=mg.device(), help="cpu, cuda or cuda:N")
     parser.add_argument("--out", type=Path, help="folder of the pictures (default: that of the checkpoint)")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         return draw(args)
     except (ValueError, OSError, RuntimeError) as error:
@@ -52,18 +54,17 @@ def draw(args):
 
     rng = mg.host_rng(args.seed)                       # on the host: the same noise on every device
     latent_dim = G[0].I
-    out = args.out or args.checkpoint.parent
-    plots.make_folder(out)
-
-    samples = G(mg.asarray(rng.standard_normal((args.count, latent_dim), dtype="float32")))
     ends = rng.standard_normal((9, latent_dim), dtype="float32")
-    noises = np.concatenate([walk(start, end, 10) for start, end in zip(ends[:-1], ends[1:])])
-    walked = G(mg.asarray(noises))
-    for name, x, columns in (("new_samples.png", samples, None), ("interpolation.png", walked, 10)):
-        if len(options["sample_shape"]) == 3:
+    walks = np.concatenate([walk(start, end, 10) for start, end in zip(ends[:-1], ends[1:])])
+    out = args.out or args.checkpoint.parent
+    make_folder(out)
+    for name, z, columns in (("new_samples.png", rng.standard_normal((args.count, latent_dim), dtype="float32"), None),
+                             ("interpolation.png", walks, 10)):
+        x = G(mg.asarray(z))
+        if x.ndim == 4:
             plots.save_grid(out / name, x, columns)
         else:
-            plots.save_points(out / name, samples, x)
+            plots.save_points(out / name, None, x)
         print(f"written: {out / name}")
     return 0
 

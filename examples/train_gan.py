@@ -31,6 +31,7 @@ def parse_arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], argument_default=argparse.SUPPRESS,
                                      formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100))
 
+    parser.error = lambda message: parser.exit(2, f"train_gan.py: {message}\n")      # one line, without the usage
     add = parser.add_argument
     add("--model", choices=mg.models.MODELS, help="the networks (default: toy_mlp for points, mlp_gan for images)")
     add("--data", help="digits, mnist, ring, grid, or a folder of images (default: digits)")
@@ -148,6 +149,7 @@ def run(given):
 def main(argv=None):
     try:
         run(parse_arguments(argv))
+        return 0
     except FloatingPointError as error:
         print(f"train_gan.py: {error}", file=sys.stderr)
         return 1

@@ -122,8 +122,16 @@ def rng_state(generator) -> np.ndarray:
     """All that a generator remembers, as bytes for a checkpoint."""
     bits = generator.bit_generator
     if isinstance(bits, np.random.BitGenerator):
-        return np.frombuffer(json.dumps(bits.state).encode(), np.uint8)
+        return np.frombuffer(json.dumps(bits.state, default=np.ndarray.tolist).encode(), np.uint8)
     return to_numpy(bits._state).view(np.uint8)
+
+
+def rng_kind(state: np.ndarray) -> str:
+    """The kind of generator that a state of `rng_state` belongs to: "PCG64", or "CUDA"."""
+    try:
+        return json.loads(state.tobytes())["bit_generator"]
+    except (ValueError, KeyError, TypeError):
+        return "CUDA"
 
 
 def set_rng_state(generator, state: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.backend import asarray, rng_state, set_rng_state, to_numpy
+from minigan.backend import asarray, rng_kind, rng_state, set_rng_state, to_numpy
 from minigan.files import write_whole
 
 
@@ -17,10 +17,14 @@ class CheckpointError(ValueError):
 def save(path, gan, extra=None, **arrays) -> None:
     """Write everything that a run needs to go on into `path`: both networks with their statistics and generators, both
     optimizers, the given arrays, and `extra`, any JSON value (the options of the run)."""
-    content = {name: to_numpy(value) for name, value in (gan_arrays(gan) | arrays).items()}
-    content["extra"] = np.array(json.dumps(extra))
+    content = {name: to_numpy(value) for name, value in gan_arrays(gan).items()}
+    for name, value in arrays.items():
+        value = np.asarray(to_numpy(value))
+        if name in content or name in ("file", "extra") or value.dtype == object:
+            raise ValueError(f"checkpoint.save: {name!r} must be another name and hold plain numbers, got {value.dtype}")
+        content[name] = value
     buffer = io.BytesIO()
-    np.savez(buffer, **content)
+    np.savez(buffer, **content, extra=np.array(json.dumps(extra)))
     write_whole(path, buffer.getvalue())
 
 
@@ -32,7 +36,7 @@ def load(path) -> dict:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         content["extra"] = json.loads(str(content["extra"]))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: this is not a whole minigan checkpoint ({error})") from None
     return content
 
@@ -58,13 +62,24 @@ def restore_network(network, content, name, path="checkpoint") -> None:
 
 
 def _check(here, content, path):
-    for name, value in here.items():
-        if name not in content:
-            raise CheckpointError(f"{path}: made by another model or optimizer: it has no {name}")
-        there = content[name]
-        if not name.endswith(".rng") and (there.shape, there.dtype) != (value.shape, value.dtype):
-            raise CheckpointError(f"{path}: made by another model: {name} is {there.dtype} {there.shape} there, "
-                                  f"{value.dtype} {value.shape} here")
+    """Raise unless `content` has all arrays of `here`, of the same kind, and no other array of these networks."""
+    owners = {name.split(".")[0] for name in here}
+    for name in sorted(name for name in {*here, *content} if name.split(".")[0] in owners):
+        if name not in content or name not in here:
+            raise CheckpointError(f"{path}: made by another model or optimizer: "
+                                  f"{name} is only {'here' if name in here else 'there'}")
+        there, value = kind(name, content[name]), kind(name, to_numpy(here[name]))
+        if there != value:
+            raise CheckpointError(f"{path}: made by another model: {name} is {there} there, {value} here")
+
+
+def kind(name, value):
+    """What two arrays of one name must have in common."""
+    if name.endswith(".layout"):
+        return str(value)
+    if name.endswith(".rng"):
+        return rng_kind(value)
+    return f"{value.dtype} {value.shape}"
 
 
 def gan_arrays(gan) -> dict:
@@ -76,6 +91,9 @@ def gan_arrays(gan) -> dict:
 
 
 def network_arrays(network, name) -> dict:
-    """Name -> array of all that training changes in a network: parameters, running statistics, states of generators."""
-    arrays = {f"{name}.theta": network.theta} | {f"{name}.{key}": value for key, value in network.states()}
+    """Name -> array of all that training changes in a network: parameters, running statistics, states of generators; and
+    its layout, the names and shapes of the parameters in theta."""
+    layout = ", ".join(f"{key} {'x'.join(map(str, value.shape))}" for key, value, _ in network.parameters())
+    arrays = {f"{name}.layout": np.array(layout), f"{name}.theta": network.theta}
+    arrays |= {f"{name}.{key}": value for key, value in network.states()}
     return arrays | {f"{name}.{key}": rng_state(generator) for key, generator in network.generators()}

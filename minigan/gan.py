@@ -8,6 +8,8 @@ The two gradients of a step, by the chain rule, from the loss back to the parame
 Each direction needs a part of D only, and asks for that part only: the D step needs no gradient with respect to the images
 (input_grad=False), the G step none with respect to D's parameters (param_grads=False).
 """
+import numpy as np
+
 from minigan import backend
 from minigan.layers import Dense
 
@@ -28,11 +30,15 @@ class GAN:
     def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None):
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
+        if G is D or optimizer_G is optimizer_D:
+            raise ValueError("GAN: G and D are two networks, and each needs an optimizer of its own; got the same one twice")
         if latent_dim is None:
             if not isinstance(G[0], Dense):
                 raise ValueError(f"GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, "
                                  f"not with {G[0]}")
             latent_dim = G[0].I
+        for optimizer in (optimizer_G, optimizer_D):
+            optimizer.check_free()
         self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, latent_dim
         self.optimizer_G, self.optimizer_D = optimizer_G, optimizer_D
         optimizer_G.bind(G)
@@ -78,6 +84,8 @@ class GAN:
 
     def sample(self, n, seed):
         """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory."""
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(f"GAN.sample: n must be a whole number of at least 1, got {n!r}")
         z = self.noise(n, backend.rng(seed))
         return backend.xp.concatenate([self.G(z[i:i + 256]) for i in range(0, n, 256)])
 

@@ -20,12 +20,15 @@ def softplus(x):
 
 
 def sigmoid(x):
-    """1/(1 + e⁻ˣ) = e^(-softplus(-x)): right to the last digit also where it is tiny, as dlogits are once D is sure."""
+    """1/(1 + e⁻ˣ) = e^(-softplus(-x)): right to a few units in the last digit also where it is
+    tiny, as dlogits are once D is sure."""
     return xp.exp(-softplus(-x))
 
 
 def _check(loss, *logits):
     for values in logits:
+        if values.dtype.kind != "f":
+            raise TypeError(f"{loss}: expected logits of a floating-point dtype, got {values.dtype}")
         if values.size == 0 or values.shape not in ((values.size, 1), (values.size,)):
             raise ValueError(f"{loss}: expected logits of shape (N, 1), one number a sample, got {values.shape}")
 

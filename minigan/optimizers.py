@@ -14,10 +14,13 @@ class Optimizer:
     network = None
     vector_names = ()                                  # the vectors, as long as theta, that it keeps
 
-    def bind(self, network):
+    def check_free(self):
         if self.network is not None:
             raise ValueError(f"{type(self).__name__} already steps network {self.network}; "
                              "every network needs an optimizer of its own")
+
+    def bind(self, network):
+        self.check_free()
         self.network, self.t = network, 0              # t: the number of steps made
         for name in self.vector_names:
             setattr(self, name, xp.zeros_like(network.theta))
@@ -26,13 +29,16 @@ class Optimizer:
         raise NotImplementedError
 
     def state(self):
-        """Name -> array of what a run needs to go on: t and the vectors."""
+        """Name -> array of what a run needs to go on: t and the vectors (themselves, no copies)."""
         return {"t": asarray(self.t)} | {name: getattr(self, name) for name in self.vector_names}
 
     def set_state(self, state):
-        self.t = int(to_numpy(state["t"]))
         for name in self.vector_names:
+            if state[name].shape != getattr(self, name).shape:
+                raise ValueError(f"{type(self).__name__}: {name} has shape {state[name].shape} in this state, "
+                                 f"{getattr(self, name).shape} here")
             getattr(self, name)[...] = asarray(state[name])
+        self.t = int(to_numpy(state["t"]))
 
 
 class SGD(Optimizer):
@@ -87,5 +93,5 @@ class Adam(Optimizer):
 def check_range(owner, **arguments):
     """Raise unless low <= value < high for all, given as name=(value, low, high)."""
     for name, (value, low, high) in arguments.items():
-        if not low <= value < high:
+        if not isinstance(value, (int, float)) or not low <= value < high:
             raise ValueError(f"{owner}: {name} must be at least {low} and below {high}, got {value!r}")

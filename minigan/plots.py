@@ -160,8 +160,9 @@ def _curves(ax, log, lines):
     if np.isfinite(seen).any():
         low, high = np.percentile(seen[np.isfinite(seen)], [0.5, 99.5])            # one spike must not flatten the rest
         ax.set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3)
+    ax.title.set_fontsize(11)
     ax.grid(color="0.9")
-    ax.legend(loc="upper right", fontsize=9)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9, frameon=False)       # beside it, over no curve
 
 
 # --- files ---

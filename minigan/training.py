@@ -69,7 +69,7 @@ class Run:
         if (self.out / "config.json").exists():
             raise FileExistsError(f"{self.out} holds a run already: continue it with --resume, or choose another folder")
         make_folder(self.out / "samples")
-        write_whole(self.out / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
+        self._write_config()
         self._write_log([])
         self.save()
 
@@ -80,6 +80,7 @@ class Run:
         checkpoint.restore(self.gan, content, path)
         backend.set_rng_state(self.noise, content["noise.rng"])
         self.step = int(content["step"])
+        self._write_config()
         self._write_log(read_log(self.out / "log.csv", self.step))
 
     def save(self):
@@ -97,8 +98,11 @@ class Run:
 
         Raises FloatingPointError, naming the step and the layer, when a loss is no finite number.
         """
+        if steps < self.step:
+            raise ValueError(f"the run in {self.out} has already {self.step} steps, more than {steps}")
         recent = self._snapshot()
-        with stop_signal() as stopped, tqdm(total=steps, initial=self.step, unit="step") as bar:
+        quiet = np.errstate(over="ignore", invalid="ignore")           # what overflows is found below, and explained
+        with quiet, stop_signal() as stopped, tqdm(total=steps, initial=self.step, unit="step") as bar:
             while self.step < steps and not stopped():
                 row = self.train_step()
                 if not all(map(math.isfinite, row[1:])):
@@ -110,6 +114,7 @@ class Run:
                 if self.step % save_every == 0:
                     self.save()
                 if self.step % 100 == 0:
+                    self._flush()
                     recent = self._snapshot()
         self.save()
         self._final_pictures()
@@ -140,9 +145,11 @@ class Run:
         self.step = int(recent["step"])
         while self.step < failed - 1:
             self.train_step()
-        real = backend.asarray(self.x[self.batches[self.step]])
-        z = self.gan.noise(len(real), self.noise)
-        culprit = first_bad_layer(self.gan, real, z)
+        batch = backend.asarray(self.x[self.batches[self.step]]), self.gan.noise(self.batches.size, self.noise)
+        culprit = first_bad_layer(self.gan, *batch)
+        if culprit is None:                            # then it is the new D, which G is trained against
+            self.gan.train_step(*batch)
+            culprit = first_bad_layer(self.gan, *batch) or f"all layers are finite, but {self.gan.loss} overflows"
         self.rows = rows
         self._flush()
         raise FloatingPointError(f"step {failed}: a loss is not a finite number; {culprit}. The last checkpoint, in "
@@ -154,6 +161,9 @@ class Run:
         with open(self.out / "log.csv", "a", newline="") as file:
             csv.writer(file).writerows([(row[0], *(f"{value:.9g}" for value in row[1:])) for row in self.rows])
         self.rows = []
+
+    def _write_config(self):
+        write_whole(self.out / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
 
     def _write_log(self, rows):
         text = io.StringIO(newline="")
@@ -184,7 +194,7 @@ def read_log(path, last):
 
 
 def first_bad_layer(gan, real, z):
-    """A sentence that names the first layer whose parameters or output are not finite, on the way z -> G -> D and x -> D."""
+    """A sentence on the first layer whose parameters or output are not finite, on the ways x -> D and z -> G -> D; or None."""
     def walk(network, x):
         for layer in network.layers:
             for name, value, _ in layer.parameters():
@@ -195,11 +205,12 @@ def first_bad_layer(gan, real, z):
                 return x, f"the output of {layer} is not finite"
         return x, None
 
-    fake, problem = walk(gan.G, z)
-    for images in (real, fake):
-        if problem is None:
-            _, problem = walk(gan.D, images)
-    return problem or f"all layers are finite, but {gan.loss} of D's logits is not"
+    _, problem = walk(gan.D, real)
+    if problem is None:
+        fake, problem = walk(gan.G, z)
+    if problem is None:
+        _, problem = walk(gan.D, fake)
+    return problem
 
 
 def finite(x):

@@ -42,6 +42,25 @@ class Residual(Layer):
         return dy + dx if input_grad else None
 
 
+class Parabola(Layer):
+    """y = a·x² + b·x + c, with three numbers a feature to learn: a layer with weights as a reader would write it."""
+
+    def __init__(self, C, dtype="float32"):
+        for name in "abc":
+            self.add_parameter(name, np.zeros(C), dtype)
+
+    def forward(self, x, train=True):
+        return self.a * x * x + self.b * x + self.c, x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        x = cache
+        if param_grads:
+            self.da += (dy * x * x).sum(axis=0)
+            self.db += (dy * x).sum(axis=0)
+            self.dc += dy.sum(axis=0)
+        return (2 * self.a * x + self.b) * dy if input_grad else None
+
+
 # name: (constructor, shape of x); the constructor gets w, the keywords rng and dtype of layers with weights
 CASES = {
     "Dense": (lambda w: Dense(4, 3, **w), (5, 4)),
@@ -72,6 +91,9 @@ CASES = {
                    Sequential(Conv2D(3, 1, 3, stride=2, **w), Flatten()))),
         (3, 3)),
     "Residual": (lambda w: Residual(Dense(4, 4, **w), Tanh(), Dense(4, 4, **w)), (3, 4)),
+    "Parabola": (lambda w: Parabola(3, w["dtype"]), (5, 3)),
+    "Parabola, in a network": (lambda w: Sequential(Dense(2, 3, **w), Residual(Parabola(3, w["dtype"])),
+                                                    Dense(3, 1, **w)), (3, 2)),
     "Residual, in a network": (lambda w: Sequential(Dense(2, 4, **w), Residual(Residual(Dense(4, 4, **w), Tanh())),
                                                     Dense(4, 1, **w)), (3, 2)),
 }

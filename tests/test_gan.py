@@ -9,7 +9,8 @@ from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, L
 from minigan.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from minigan.optimizers import SGD, Adam
 
-every_loss = pytest.mark.parametrize("loss", [Minimax(), NonSaturating(), LeastSquares(), Wasserstein(), Hinge()], ids=repr)
+ALL_LOSSES = [Minimax(), NonSaturating(), LeastSquares(), Wasserstein(), Hinge()]
+every_loss = pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
 both_orders = pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 
 
@@ -96,7 +97,7 @@ class AdamRule:
         self.past = {"G": [], "D": []}
 
     def __call__(self, name, t, gradient):
-        """m and v as the weighted sums over all gradients so far that the recursions stand for (arXiv:1412.6980, eq. 1)."""
+        """m and v as what their recursions stand for: weighted sums over all gradients (arXiv:1412.6980, eq. 1)."""
         past = self.past[name]
         past.append(gradient)
         m = sum(0.5 * 0.5 ** (t - i) * g for i, g in enumerate(past, start=1)) / (1 - 0.5 ** t)
@@ -200,7 +201,7 @@ def test_the_batch_is_left_unchanged(backend, update):
 # --- the gradients of the whole chain ---
 
 def check_gradients(gan, real, z, entries=40):
-    """Compare what train_step leaves in D.dtheta and G.dtheta (its optimizers have lr 0) with differences of the losses."""
+    """Compare what train_step, with optimizers of lr 0, leaves in both dtheta with differences of the losses."""
     G, D, loss = gan.G, gan.D, gan.loss
 
     def loss_D():
@@ -212,7 +213,8 @@ def check_gradients(gan, real, z, entries=40):
     gan.train_step(real, z)
     report = Report(f"{gan.update} step with {loss}")
     for name, network, f in (("dloss_D/dtheta_D", D, loss_D), ("dloss_G/dtheta_G", G, loss_G)):
-        compare(report, f, {name: network.theta}, {name: to_numpy(network.dtheta).copy()}, mg.host_rng(0), entries=entries)
+        dtheta = to_numpy(network.dtheta).copy()
+        compare(report, f, {name: network.theta}, {name: dtheta}, mg.host_rng(0), entries=entries)
     return report
 
 
@@ -271,7 +273,7 @@ def test_scores_are_Ds_opinion_before_the_step(backend):
     G, D = dense_networks()
     real, z = batch()
     logits_real, logits_fake = (to_numpy(D.forward(x)[0]) for x in (real, G.forward(z)[0]))
-    for loss, meaning in ((NonSaturating(), lambda logits: 1 / (1 + np.exp(-logits))), (Wasserstein(), lambda logits: logits)):
+    for loss, meaning in ((NonSaturating(), lambda x: 1 / (1 + np.exp(-x))), (Wasserstein(), lambda x: x)):
         gan = mg.GAN(*dense_networks(), loss, SGD(0.1), SGD(0.1))
         gan.train_step(real, z)
         np.testing.assert_allclose([scalar(score) for score in gan.scores],
@@ -361,6 +363,13 @@ def test_one_optimizer_for_both_networks_is_refused():
     shared = Adam()
     with pytest.raises(ValueError, match="optimizer of its own"):
         mg.GAN(*dense_networks(), NonSaturating(), shared, shared)
+
+
+def test_a_refused_optimizer_leaves_the_other_free():
+    used, free = trained_gan().optimizer_D, Adam()
+    with pytest.raises(ValueError, match="optimizer of its own"):
+        mg.GAN(*dense_networks(), NonSaturating(), free, used)
+    mg.GAN(*dense_networks(), NonSaturating(), free, Adam())
 
 
 def test_networks_are_named_for_messages():

@@ -38,6 +38,16 @@ def test_a_layer_of_three_lines_is_checked_in_one(backend):
     assert check_layer(Square(), some(4, 3)).ok
 
 
+def test_x_may_come_from_the_host(backend):
+    assert check_layer(Square(), to_numpy(some(4, 3))).ok
+
+
+def test_gradients_of_an_earlier_pass_do_not_disturb():
+    layer, x = build("Dense")
+    layer.dW[...] = 7.0
+    assert check_layer(layer, x).ok
+
+
 # --- what it says ---
 
 def test_the_report_of_a_right_layer(backend):

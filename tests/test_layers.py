@@ -1,12 +1,13 @@
 """Every layer, in every variant, keeps the contract of minigan/layers/layer.py. The layers are listed in cases.py."""
 import numpy as np
 import pytest
-from cases import CASES, Residual, build, check, convolutions, draw, randomized, run
+from cases import CASES, Parabola, Residual, build, check, convolutions, draw, randomized, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import layers
 from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.backend import rng as device_rng
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -128,12 +129,39 @@ def test_at_its_kink_leaky_relu_has_the_slope_alpha(backend):
 def test_every_layer_has_a_case():
     """A new layer that is not listed in cases.py would not be tested at all."""
     exported = {value for value in vars(layers).values() if isinstance(value, type) and issubclass(value, Layer)}
-    assert exported - {Layer} == {type(build(name)[0]) for name in CASES} - {Residual}
+    assert exported - {Layer} == {type(build(name)[0]) for name in CASES} - {Parabola, Residual}
 
 
 def test_weights_come_from_the_generator_alone(backend):
     one, same, other = (to_numpy(Conv2D(2, 3, 3, rng=host_rng(seed)).W) for seed in (5, 5, 6))
     assert np.array_equal(one, same) and not np.array_equal(one, other)
+
+
+def test_without_a_generator_the_weights_are_those_of_seed_0(backend):
+    np.testing.assert_array_equal(to_numpy(Dense(4, 3).W), to_numpy(Dense(4, 3, rng=host_rng(0)).W))
+
+
+# --- dropout is random, so its values need tests of their own ---
+
+def test_dropout_sets_a_share_of_rate_to_zero_and_scales_the_rest_up(backend):
+    y, _ = Dropout(0.3, rng=device_rng(5)).forward(asarray(np.full((100, 100), 2.1)))
+    values, counts = np.unique(to_numpy(y), return_counts=True)
+    np.testing.assert_allclose(values, [0, 2.1 / 0.7])
+    assert counts[0] / y.size == pytest.approx(0.3, abs=0.02)          # four standard deviations
+
+
+def test_dropout_draws_anew_at_each_call_and_the_seed_decides_what(backend):
+    layer, same, x = Dropout(0.5), Dropout(0.5, rng=device_rng(0)), asarray(np.ones(100))
+    first, second = to_numpy(layer.forward(x)[0]), to_numpy(layer.forward(x)[0])
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(to_numpy(same.forward(x)[0]), first)         # without a generator: that of seed 0
+    np.testing.assert_array_equal(to_numpy(same.forward(x)[0]), second)
+
+
+def test_in_evaluation_dropout_passes_everything_and_draws_nothing(backend):
+    layer, x = Dropout(0.5), asarray(np.ones(100))
+    np.testing.assert_array_equal(to_numpy(layer(x)), 1)
+    np.testing.assert_array_equal(to_numpy(layer.forward(x)[0]), to_numpy(Dropout(0.5).forward(x)[0]))
 
 
 # --- sizes that nobody thought of ---

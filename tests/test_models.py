@@ -210,6 +210,23 @@ def test_sizes_can_be_chosen(name, settings, latent_dim, shape):
         assert [layer.rate for layer in build(name, dropout=0.1)[1] if isinstance(layer, Dropout)] == [0.1, 0.1]
 
 
+@pytest.mark.parametrize("name, sample_shape", [("mlp_gan", (8, 6, 3)), ("dcgan_28", (28, 28, 3)), ("toy_mlp", (5,)),
+                                                ("dcgan_64", (64, 64, 1)), ("dcgan_64_stem", (64, 64, 1))])
+def test_a_model_by_its_name_for_samples_of_a_shape(name, sample_shape):
+    G, D = mg.models.build(name, mg.host_rng(0), sample_shape)
+    images = G(np.zeros((1, G[0].I), "float32"))
+    assert (images.shape, D(images).shape) == ((1, *sample_shape), (1, 1))
+    assert [type(layer) for layer in G] == [type(layer) for layer in build(name)[0]]
+
+
+@pytest.mark.parametrize("name, sample_shape", [
+    ("dcgan", (28, 28, 1)), ("dcgan_28", (32, 32, 1)), ("dcgan_64", (2,)), ("dcgan_64_stem", (64, 32, 3)),
+    ("mlp_gan", (2,)), ("toy_mlp", (8, 8, 1))])
+def test_a_model_for_samples_that_it_cannot_make_is_refused(name, sample_shape):
+    with pytest.raises(ValueError, match=f"model '?{name}"):
+        mg.models.build(name, mg.host_rng(0), sample_shape)
+
+
 def everything(networks):
     """All bytes that make the networks: parameters, running statistics, generators."""
     values = [value for network in networks for value in (network.theta, *(value for _, value in network.states()))]
@@ -266,8 +283,8 @@ def test_the_other_models_start_from_glorots_interval():
 # --- the gradients of the whole chain ---
 
 class FixedSides:
-    """LeakyReLU.forward for networks that are moved by a hair: the calls of one evaluation stay on the sides of the kink
-    where those of the first one were. It has the derivative of the layer itself, and no kink spoils the differences."""
+    """LeakyReLU.forward for networks that are moved by a hair: the calls of one evaluation stay on the sides of the
+    kink where those of the first one were. The derivative is the layer's, and no kink spoils the differences."""
 
     def __init__(self):
         self.sides, self.calls = [], 0
@@ -292,8 +309,8 @@ def directions(network, rng):
 
 
 def check_chain(monkeypatch, networks, loss, real_shape):
-    """What train_step leaves in D.dtheta and G.dtheta against central differences of the losses, along one direction for
-    each layer, in which all its parameters move at once."""
+    """What train_step leaves in D.dtheta and G.dtheta against central differences of the losses, along one direction
+    for each layer, in which all its parameters move at once."""
     G, D = networks
     gan = mg.GAN(G, D, loss, SGD(0.0), SGD(0.0), "simultaneous")
     rng = mg.host_rng(1)

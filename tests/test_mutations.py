@@ -270,7 +270,7 @@ def test_first_values_of_parameters_would_hide_a_missing_factor():
 
 KINDS = ["Dense", "Conv2D, K4 S2 same 4x6", "ConvTranspose2D, K4 S2 same 4x6", "BatchNorm", "BatchNorm, images",
          "LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Flatten", "Reshape", "Sequential", "Sequential, nested",
-         "Residual"]
+         "Residual", "Parabola"]
 PARAMETERS = [(kind, name) for kind in KINDS for name, _, _ in build(kind)[0].parameters()]
 
 

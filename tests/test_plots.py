@@ -1,4 +1,4 @@
-"""Pictures: pixel values and layout, files that other programs can read, what stands in a figure, and no need of a display."""
+"""Pictures: pixel values and layout, files that other programs can read, what stands in a figure, and no display."""
 import os
 import pathlib
 import subprocess
@@ -198,8 +198,8 @@ def test_what_is_no_point_is_refused():
 
 def a_log(n):
     rng = np.random.default_rng(0)
-    return {"step": list(range(1, n + 1)), "loss_D": list(1 + 0.3 * rng.random(n)), "loss_G": list(0.7 + 0.3 * rng.random(n)),
-            "score_real": list(0.6 + 0.1 * rng.random(n)), "score_fake": list(0.4 + 0.1 * rng.random(n))}
+    means = {"loss_D": 1.0, "loss_G": 0.7, "score_real": 0.6, "score_fake": 0.4}
+    return {"step": list(range(1, n + 1))} | {name: list(mean + 0.1 * rng.random(n)) for name, mean in means.items()}
 
 
 @pytest.mark.parametrize("n", [1, 2, 30, 3000])
@@ -240,8 +240,12 @@ def test_a_log_that_is_not_whole_is_refused(tmp_path, log):
 
 # --- files and displays ---
 
-SAVERS = {"grid": lambda path: plots.save_grid(path, images(4)), "points": lambda path: plots.save_points(path, *np.ones((2, 3, 2))),
-          "curves": lambda path: plots.save_curves(path, a_log(3)), "gif": lambda path: plots.save_gif(path, [plots.grid(images(4))])}
+SAVERS = {
+    "grid": lambda path: plots.save_grid(path, images(4)),
+    "points": lambda path: plots.save_points(path, *np.ones((2, 3, 2))),
+    "curves": lambda path: plots.save_curves(path, a_log(3)),
+    "gif": lambda path: plots.save_gif(path, [plots.grid(images(4))]),
+}
 
 
 @pytest.mark.parametrize("save", SAVERS.values(), ids=SAVERS)

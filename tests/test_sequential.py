@@ -112,6 +112,19 @@ def test_without_input_grad_nothing_below_the_first_parameters_is_worked_out():
     assert network[2].dW.any()
 
 
+def test_without_input_grad_the_first_layer_is_told_so():
+    """Of a D step the gradient with respect to the images would be the dearest part, and nobody needs it."""
+    network, flags = Sequential(Dense(4, 3), Tanh(), Dense(3, 1)), {}
+    for i, layer in enumerate(network.layers):
+        def backward(dy, cache, param_grads, input_grad, i=i, good=layer.backward):
+            flags[i] = input_grad
+            return good(dy, cache, param_grads, input_grad)
+        layer.backward = backward
+    y, cache = network.forward(np.ones((2, 4), "float32"))
+    network.backward(y, cache, input_grad=False)
+    assert flags == {0: False, 1: True, 2: True}
+
+
 # --- names ---
 
 def test_names_tell_where_a_parameter_sits(backend):
@@ -126,6 +139,11 @@ def test_a_renamed_network_names_all_layers_inside():
     network.rename("D")
     inside = network, network[0], network[2][1], network[5].body, network[5].body[0]
     assert [layer.name for layer in inside] == ["D", "D.0", "D.2.1", "D.5.body", "D.5.body.0"]
+
+
+def test_the_layers_of_an_unnamed_network_have_their_number():
+    network = small_network()
+    assert [layer.name for layer in (network, network[0], network[2][1])] == ["", "0", "2.1"]
 
 
 def test_an_error_says_which_layer_of_which_network(backend):

@@ -10,7 +10,8 @@ from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, L
 from minigan.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from minigan.optimizers import SGD, Adam
 
-every_loss = pytest.mark.parametrize("loss", [Minimax(), NonSaturating(), LeastSquares(), Wasserstein(), Hinge()], ids=repr)
+ALL_LOSSES = [Minimax(), NonSaturating(), LeastSquares(), Wasserstein(), Hinge()]
+every_loss = pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
 
 
 def assert_close(ours, theirs, tolerance=1e-10, what=""):
@@ -55,7 +56,8 @@ shapes = st.one_of(st.tuples(few, few), st.tuples(few, few, few, few))
 @st.composite
 def convolutions(draw, layer_type, smallest):
     """A layer and an input shape that it takes; smallest(K, S, p) is the least number of pixels along an axis."""
-    K, S, padding = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.sampled_from(["same", "valid", 0, 1, 2, 3]))
+    K, S = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    padding = draw(st.sampled_from(["same", "valid", 0, 1, 2, 3]))
     layer = layer_type(draw(few), draw(few), K, S, padding, bias=draw(st.booleans()), dtype="float64")
     least = 1 if padding == "same" else smallest(K, S, 0 if padding == "valid" else padding)
     size = st.integers(least, least + 6)

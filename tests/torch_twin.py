@@ -1,7 +1,7 @@
 """The second oracle: any minigan network as a function of torch tensors, with the same weights, gradients by autograd.
 
-Nothing here uses minigan's code beyond reading weights and settings. Images are (N, H, W, C) outside, as in minigan, and
-(N, C, H, W) inside, as torch wants them; everything is float64.
+Nothing here uses minigan's code beyond reading weights and settings. Images are (N, H, W, C) outside, as in minigan,
+and (N, C, H, W) inside, as torch wants them; everything is float64.
 """
 import pytest
 
@@ -81,8 +81,8 @@ def edges(layer, sizes):
 
 def conv2d(twin, layer, path, x, train):
     (top, bottom), (left, right) = edges(layer, x.shape[1:3])
-    padded = F.pad(to_torch(x), (left, right, top, bottom))
-    return from_torch(F.conv2d(padded, kernel(twin.parameters[path + "W"]), twin.parameters.get(path + "b"), layer.stride))
+    W, b = kernel(twin.parameters[path + "W"]), twin.parameters.get(path + "b")
+    return from_torch(F.conv2d(F.pad(to_torch(x), (left, right, top, bottom)), W, b, layer.stride))
 
 
 def conv_transpose2d(twin, layer, path, x, train):

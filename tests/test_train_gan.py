@@ -1,0 +1,190 @@
+"""The two programs as their users run them: what they leave, how they go on, what they say to a mistake."""
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import checkpoint, plots
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+FILES = ("samples.png", "curves.png", "training.gif", "log.csv", "config.json", "checkpoint.npz")
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+train_gan, sample = load("train_gan"), load("sample")
+SMALL = ["--steps", "4", "--batch-size", "8", "--sample-every", "2"]
+
+
+def fails(capsys, main, *arguments):
+    """The one line on standard error with which the program refuses."""
+    try:
+        status = main([str(a) for a in arguments])
+    except SystemExit as stopped:                      # argparse's way
+        status = stopped.code
+    error = capsys.readouterr().err
+    assert status == 2 and error.count("\n") == 1 and "Traceback" not in error
+    return error
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with five colour pictures of different sizes."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(5):
+        plots.save_picture(folder / f"{i}.png", rng.integers(0, 256, (20 + i, 30, 3), dtype=np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("data, model", [("digits", "mlp_gan"), ("digits", "dcgan_28"), ("digits", "dcgan_64"),
+                                         ("ring", None), ("grid", "toy_mlp"), ("pictures", "dcgan_64_stem"),
+                                         ("pictures", None)])
+def test_a_dry_run_of_every_kind(tmp_path, capsys, request, data, model):
+    source = request.getfixturevalue("pictures") if data == "pictures" else data
+    arguments = ["--data", str(source), "--dry-run", "--out", str(tmp_path / "run"), "--batch-size", "2"]
+    assert train_gan.main(arguments + (["--model", model] if model else [])) == 0
+    for name in FILES:
+        assert (tmp_path / "run" / name).stat().st_size > 0
+    assert checkpoint.load(tmp_path / "run" / "checkpoint.npz")["step"] == 2
+
+
+@pytest.mark.parametrize("loss", mg.losses.LOSSES)
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_every_loss_and_both_orders(tmp_path, loss, update):
+    assert train_gan.main([*SMALL, "--loss", loss, "--update", update, "--out", str(tmp_path / "run")]) == 0
+
+
+def test_the_report_names_the_classes(tmp_path, capsys):
+    train_gan.main([*SMALL, "--out", str(tmp_path / "run")])
+    said = capsys.readouterr().out
+    assert "of the 1,000 samples" in said and "of the held-out real images, in which it finds 10 of 10 classes" in said
+
+
+def test_runs_without_out_get_names_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert train_gan.main([*SMALL, "--seed", "3"]) == 0
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["digits-mlp_gan-leastsquares", "digits-mlp_gan-leastsquares-2"]
+
+
+def test_resume_goes_on_to_more_steps(tmp_path):
+    out = ["--out", str(tmp_path / "run")]
+    train_gan.main([*SMALL, *out])
+    assert train_gan.main(["--resume", *out, "--steps", "7"]) == 0
+    train_gan.main([*SMALL, "--steps", "7", "--out", str(tmp_path / "whole")])
+    a, b = (checkpoint.load(tmp_path / name / "checkpoint.npz") for name in ("run", "whole"))
+    for name in a.keys() - {"extra"}:
+        np.testing.assert_array_equal(a[name], b[name])
+    assert (tmp_path / "run" / "log.csv").read_bytes() == (tmp_path / "whole" / "log.csv").read_bytes()
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 7
+
+
+def test_a_killed_program_can_be_resumed(tmp_path):
+    def command(*arguments):
+        return [sys.executable, EXAMPLES / "train_gan.py", *map(str, arguments)]
+
+    options = ["--steps", 120, "--batch-size", 16, "--save-every", 5, "--sample-every", 40]
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(command(*options, "--out", killed), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not (killed / "checkpoint.npz").exists() or checkpoint.load(killed / "checkpoint.npz")["step"] < 10:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert subprocess.run(command("--resume", "--out", killed), capture_output=True).returncode == 0
+    assert train_gan.main([*map(str, options), "--out", str(tmp_path / "whole")]) == 0
+    a, b = (checkpoint.load(tmp_path / name / "checkpoint.npz") for name in ("killed", "whole"))
+    for name in a.keys() - {"extra"}:
+        np.testing.assert_array_equal(a[name], b[name])
+    assert (killed / "log.csv").read_bytes() == (tmp_path / "whole" / "log.csv").read_bytes()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--steps", "x"], "invalid int value"),
+    (["--steps", 0], "--steps must be at least 1, got 0"),
+    (["--batch-size", 1], "batches of at least 2"),
+    (["--lr", -1], "lr must be at least 0"),
+    (["--model", "vae"], "invalid choice: 'vae'"),
+    (["--loss", "mse"], "there is no loss 'mse'"),
+    (["--data", "/no/such/folder"], "neither digits, mnist, ring or grid nor a folder"),
+    (["--data", "ring", "--model", "dcgan_28"], "is for images (N, 28, 28, channels), not for samples of shape (2,)"),
+    (["--model", "toy_mlp"], "is for points (N, 2), not for samples of shape (8, 8, 1)"),
+    (["--device", "tpu"], "unknown device 'tpu'"),
+    (["--resume"], "--resume needs --out"),
+    (["--resume", "--out", "/no/such/run"], "holds no run"),
+    (["--frobnicate"], "unrecognized arguments"),
+])
+def test_a_mistake_gets_one_line(capsys, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in fails(capsys, train_gan.main, *arguments)
+    assert not list(tmp_path.iterdir())                # and leaves nothing behind
+
+
+def test_a_folder_without_images(capsys, tmp_path):
+    assert "got none" in fails(capsys, train_gan.main, "--data", tmp_path)
+
+
+def test_an_option_that_would_change_the_run_is_refused_on_resume(capsys, tmp_path):
+    out = ["--out", str(tmp_path / "run")]
+    train_gan.main([*SMALL, *out])
+    capsys.readouterr()
+    before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
+    assert "has --lr 0.0004, not 0.01" in fails(capsys, train_gan.main, "--resume", *out, "--lr", 0.01)
+    assert "holds a run already" in fails(capsys, train_gan.main, *SMALL, *out)
+    assert "has already 4 steps" in fails(capsys, train_gan.main, "--resume", *out, "--steps", 3)
+    assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_refused_on_resume(capsys, tmp_path):
+    out = ["--out", str(tmp_path / "run")]
+    train_gan.main([*SMALL, *out])
+    capsys.readouterr()
+    path = tmp_path / "run" / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "not a whole minigan checkpoint" in fails(capsys, train_gan.main, "--resume", *out)
+
+
+@pytest.mark.parametrize("data", ["digits", "grid"])
+def test_sample_draws_from_a_saved_run(capsys, tmp_path, data):
+    train_gan.main([*SMALL, "--data", data, "--out", str(tmp_path / "run")])
+    assert sample.main([str(tmp_path / "run" / "checkpoint.npz"), "--out", str(tmp_path / "new"), "--count", "9"]) == 0
+    for name in ("new_samples.png", "interpolation.png"):
+        assert (tmp_path / "new" / name).stat().st_size > 500
+
+
+def test_the_walk_keeps_the_length_of_the_noise():
+    start, end = np.random.default_rng(0).standard_normal((2, 100))
+    walked = sample.walk(start, end, 7)
+    np.testing.assert_allclose(walked[[0, -1]], [start, end])
+    lengths = np.linalg.norm(walked, axis=1)
+    assert lengths.min() > 0.95 * min(lengths[0], lengths[-1])
+
+
+@pytest.mark.parametrize("kind, words", [("missing", "no such checkpoint"), ("damaged", "not a whole minigan checkpoint"),
+                                         ("anonymous", "does not say which model"), ("other", "made by another model")])
+def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):
+    path = tmp_path / "checkpoint.npz"
+    G, D = mg.models.toy_mlp(mg.host_rng(0), width=8)
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+    if kind == "damaged":
+        path.write_bytes(os.urandom(500))
+    elif kind == "anonymous":
+        checkpoint.save(path, gan)
+    elif kind == "other":
+        checkpoint.save(path, gan, {"model": "mlp_gan", "sample_shape": [8, 8, 1]})
+    assert words in fails(capsys, sample.main, path)

@@ -1,0 +1,203 @@
+"""The loop: every sample once an epoch, the folder of a run, resume bit for bit, Ctrl-C, NaN."""
+import csv
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import checkpoint, training
+
+X, _ = mg.datasets.digits()
+
+
+def make_run(out, lr=2e-3, seed=0, x=X, dtype="float32"):
+    """A small GAN with everything that has a state: BatchNorm in G, Dropout in D."""
+    rng = mg.host_rng(seed)
+    L, w = mg.layers, dict(rng=rng, dtype=dtype)
+    G = mg.Sequential(L.Dense(4, 64, **w), L.BatchNorm(64, dtype=dtype), L.LeakyReLU(), L.Dense(64, 64, **w), L.Tanh(),
+                      L.Reshape(8, 8, 1))
+    D = mg.Sequential(L.Flatten(), L.Dense(64, 64, **w), L.LeakyReLU(), L.Dropout(0.3, rng=mg.rng(seed)), L.Dense(64, 1, **w))
+    gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(lr), mg.optimizers.Adam(lr))
+    return training.Run(gan, x, out, batch_size=16, seed=seed, config={"lr": lr})
+
+
+def content(out):
+    """All that a finished run says: the arrays of its checkpoint and its log."""
+    return checkpoint.load(out / "checkpoint.npz"), (out / "log.csv").read_text()
+
+
+def assert_same_run(a, b):
+    (arrays_a, log_a), (arrays_b, log_b) = content(a), content(b)
+    assert arrays_a.keys() == arrays_b.keys()
+    for name in arrays_a.keys() - {"extra"}:
+        np.testing.assert_array_equal(arrays_a[name], arrays_b[name], err_msg=name, strict=True)
+    assert log_a == log_b
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The folder of a run of 30 steps that was never interrupted."""
+    run = make_run(tmp_path / "whole")
+    run.start()
+    assert run.train(30, sample_every=10, save_every=7)
+    return tmp_path / "whole"
+
+
+@pytest.mark.parametrize("n, size", [(10, 3), (10, 10), (3, 7), (7, 1), (12, 4)])
+def test_every_sample_is_seen_once_an_epoch(n, size):
+    batches = training.Batches(n, size, seed=5)
+    row = np.concatenate([batches[t] for t in range(4 * n)])
+    for epoch in row[:len(row) // n * n].reshape(-1, n):
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(n))
+    np.testing.assert_array_equal(batches[2], row[2 * size:3 * size])      # at any time, in any order
+
+
+def test_epochs_and_seeds_are_shuffled_differently():
+    first, other = training.Batches(50, 50, seed=0), training.Batches(50, 50, seed=1)
+    assert (first[0] != first[1]).any() and (first[0] != other[0]).any()
+
+
+def test_a_run_leaves_all_its_files(whole):
+    for name in ("config.json", "checkpoint.npz", "samples.png", "curves.png", "training.gif", "samples/step_000010.png"):
+        assert (whole / name).stat().st_size > 0
+    with open(whole / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 31))
+    assert all(0 < float(row["score_real"]) < 1 for row in rows)
+    assert not list(whole.glob("*.tmp"))
+
+
+def test_two_runs_of_one_seed_are_the_same(whole, tmp_path):
+    again = make_run(tmp_path / "again")
+    again.start()
+    again.train(30, sample_every=10, save_every=30)    # when it saves does not matter
+    assert_same_run(whole, tmp_path / "again")
+
+
+@pytest.mark.parametrize("stop", [1, 7, 16])
+def test_a_resumed_run_ends_with_the_same_bytes(whole, tmp_path, stop):
+    first = make_run(tmp_path / "run")
+    first.start()
+    first.train(stop)
+    second = make_run(tmp_path / "run")
+    second.resume()
+    assert second.step == stop
+    second.train(30)
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_killed_run_repeats_what_came_after_its_last_checkpoint(whole, tmp_path):
+    killed = make_run(tmp_path / "run")
+    killed.start()
+    killed.train(14)
+    for _ in range(3):                                 # steps that no checkpoint has seen, though the log has
+        killed.train_step()
+    killed._flush()
+    with open(tmp_path / "run" / "log.csv", "a") as file:
+        file.write("18,0.5,0.")                        # killed while it wrote this line
+    second = make_run(tmp_path / "run")
+    second.resume()
+    assert second.step == 14
+    second.train(30)
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_used_folder_is_not_overwritten(whole):
+    before = content(whole)[1]
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        make_run(whole).start()
+    assert content(whole)[1] == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot write into the folder"):
+        make_run(tmp_path / "file" / "run").start()
+
+
+def test_resume_without_a_checkpoint_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        make_run(tmp_path).resume()
+
+
+@pytest.mark.parametrize("x, batch_size", [(X[:0], 16), (X, 1)])
+def test_no_data_or_no_batch_is_refused(tmp_path, x, batch_size):
+    with pytest.raises(ValueError, match="at least"):
+        training.Run(make_run(tmp_path).gan, x, tmp_path, batch_size=batch_size)
+
+
+def test_ctrl_c_saves_and_can_be_resumed(whole, tmp_path):
+    run = make_run(tmp_path / "run")
+    run.start()
+    original = run.train_step
+
+    def step_and_interrupt():
+        row = original()
+        if row[0] == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+        return row
+
+    run.train_step = step_and_interrupt
+    assert run.train(30) is False
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    second = make_run(tmp_path / "run")
+    second.resume()
+    assert 9 <= second.step < 30
+    second.train(30)
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_run_in_another_thread_needs_no_signals(tmp_path):
+    run = make_run(tmp_path / "run")
+    run.start()
+    thread = threading.Thread(target=run.train, args=(3,))
+    thread.start()
+    thread.join()
+    assert run.step == 3
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_layer(tmp_path):
+    run = make_run(tmp_path / "run")
+    run.start()
+    run.train(1)
+    run.gan.optimizer_D.lr = 1e30
+    with pytest.raises(FloatingPointError, match=r'step \d+: .* "[GD]\.\d"'):
+        run.train(50)
+    saved = checkpoint.load(tmp_path / "run" / "checkpoint.npz")
+    assert saved["step"] == 1                          # nothing that was written is lost
+    steps = [int(row[0]) for row in training.read_log(tmp_path / "run" / "log.csv", 50)]
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) < 50
+
+
+def test_the_first_bad_layer_is_found(tmp_path):
+    gan = make_run(tmp_path).gan
+    real, z = mg.asarray(X[:4]), gan.noise(4, mg.rng(0))
+    assert training.first_bad_layer(gan, real, z) is None
+    gan.G[3].b[0] = np.inf
+    assert training.first_bad_layer(gan, real, z) == 'Dense "G.3" has a b that is not finite'
+    gan.D[1].W[3, 2] = np.nan
+    assert training.first_bad_layer(gan, real, z) == 'Dense "D.1" has a W that is not finite'
+
+
+def test_training_runs_on_every_backend(backend, tmp_path):
+    x = X[:64]
+    run = make_run(tmp_path / "run", x=x)
+    run.start()
+    run.train(3)
+    again = make_run(tmp_path / "run", x=x)
+    again.resume()
+    again.train(5)
+    assert again.step == 5
+
+
+def test_points_are_drawn_as_points(tmp_path):
+    x, _ = mg.datasets.ring(100, mg.host_rng(0))
+    G, D = mg.models.toy_mlp(mg.host_rng(0), width=8)
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+    run = training.Run(gan, x, tmp_path / "run", batch_size=8)
+    run.start()
+    run.train(2, sample_every=1)
+    assert (tmp_path / "run" / "samples.png").stat().st_size > 1000

@@ -41,7 +41,7 @@ def use(device: str) -> None:
     kind, _, index = str(device).partition(":")
     if kind == "cpu" and not index:
         _chosen, _device = np, "cpu"
-    elif kind == "cuda" and (index.isdigit() or device == "cuda"):
+    elif kind == "cuda" and (index.isdecimal() or device == "cuda"):
         _chosen, _device = _load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
     else:
         raise ValueError(f'minigan.use: unknown device {device!r}; it takes "cpu", "cuda" or "cuda:N"')
@@ -141,7 +141,7 @@ def set_rng_state(generator, state: np.ndarray) -> None:
         if isinstance(bits, np.random.BitGenerator):
             bits.state = json.loads(state.tobytes())
         else:
-            bits._state[...] = asarray(state.view(np.int8))
+            bits._state.reshape(state.shape)[...] = asarray(state.view(np.int8))
     except (ValueError, TypeError, KeyError):
         raise ValueError(f"this random state is not one of {type(bits).__name__}, the generator of {device()!r}: "
                          "a run continues on the kind of device that it was started on") from None

@@ -189,8 +189,8 @@ def _check_two_passes(report, layer, x, train):
         expected = gradients(apart)
         same = [np.allclose(a, b, rtol=1e-9, atol=1e-12) for way in (nested, crossed)
                 for a, b in zip(gradients(way), expected)]
-    except ValueError as error:                        # arrays of the wrong batch size met
-        same = [False, error]
+    except ValueError:                                 # arrays of different batch sizes met
+        same = [False]
     report.add("two passes", 0, all(same), "may overlap: nothing of a call is kept on the layer")
 
 
@@ -200,11 +200,11 @@ class Convolution(namedtuple("Convolution", "N H W C F K S padding")):
     """The arguments of a convolution of images (N, H, W, C) to F channels."""
 
     def layer(self, kind, rng=None):
-        rng = host_rng(0) if rng is None else rng
+        rng = host_rng(101) if rng is None else rng
         return randomized(kind(*self[3:], rng=rng, dtype="float64"), rng)
 
     def images(self, rng=None):
-        return draw(host_rng(0) if rng is None else rng, self[:4])
+        return draw(host_rng(102) if rng is None else rng, self[:4])
 
 
 def convolutions(kind):

@@ -1,5 +1,8 @@
 """Dropout: the one layer that draws random numbers."""
-from minigan.backend import asarray, rng as device_rng
+import numpy as np
+
+from minigan.backend import asarray, rng_state, set_rng_state
+from minigan.backend import rng as device_rng
 from minigan.layers.layer import Layer
 
 
@@ -35,3 +38,15 @@ class Dropout(Layer):
         if not input_grad:
             return None
         return dy if mask is None else mask * dy
+
+    def __getstate__(self):
+        """For copy.deepcopy and pickle, which cannot look into a generator of CuPy: its state in its place."""
+        on_host = isinstance(self.rng, np.random.Generator)
+        return vars(self) | {"rng": self.rng if on_host else ("state", rng_state(self.rng))}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if isinstance(self.rng, tuple):
+            _, saved = self.rng
+            self.rng = device_rng(0)
+            set_rng_state(self.rng, saved)

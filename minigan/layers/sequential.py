@@ -18,7 +18,7 @@ class Sequential(Layer):
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise TypeError(f"Sequential takes layers, got {type(layer).__name__} as number {i}")
-            if layer.in_network or any(layer is other for other in layers[:i]):
+            if belongs_to_a_network(layer) or any(layer is other for other in layers[:i]):
                 raise ValueError(f"Sequential: number {i}, {layer}, belongs to a network already; take a part of that "
                                  "network as network[a:b], or an independent copy with copy.deepcopy")
         self.layers = list(layers)
@@ -72,8 +72,8 @@ class Sequential(Layer):
             raise TypeError(f"Sequential: all layers need the same dtype, got {' and '.join(sorted(dtypes))}")
         dtype = dtypes.pop()
         self.bind(xp.empty(self.size, dtype), xp.empty(self.size, dtype))
-        for layer in self.layers:
-            layer.in_network = True
+        for _, layer in self.walk():
+            layer.in_network = layer is not self
 
     def bind(self, theta, dtheta):
         super().bind(theta, dtheta)
@@ -87,9 +87,19 @@ class Sequential(Layer):
         """network[3] is a layer; network[:3] the network of the first three, which shares their parameters."""
         if not isinstance(index, slice):
             return self.layers[index]
+        start, _, step = index.indices(len(self.layers))
+        if step != 1:
+            raise ValueError(f"{self}: a part of a network is network[a:b], got a step of {step}")
         part = object.__new__(Sequential)
-        part.layers, part.name = self.layers[index], self.name
-        before = sum(layer.size for layer in self.layers[:index.start])
+        part.layers, part.name, part.in_network = self.layers[index], self.name, True
+        before = sum(layer.size for layer in self.layers[:start])
         part.theta = self.theta[before:before + part.size]
         part.dtheta = self.dtheta[before:before + part.size]
         return part
+
+
+def belongs_to_a_network(layer):
+    """Whether the layer, or one inside it, has its parameters in the theta of a network. A Sequential that is itself free
+    may join another network: it takes all of its layers along."""
+    inside = () if isinstance(layer, Sequential) else layer.children.values()
+    return layer.in_network or any(belongs_to_a_network(child) for child in inside)

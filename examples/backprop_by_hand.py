@@ -7,10 +7,7 @@ the one that a generator minimises in a least squares GAN: D should say 1. A d b
 this loss: dh is ∂loss/∂h, and has the shape of h. Rows are samples.
 """
 import argparse
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))       # a clone of the repository runs uninstalled
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -6,10 +6,7 @@ A network with a wrong gradient often still learns, only worse, and nobody knows
 every number that goes into it a little, look at what comes out, and compare with what backward claims.
 """
 import argparse
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))       # a clone of the repository runs uninstalled
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -7,13 +7,8 @@ The fakes are pushed along the arrows, out of the orange, and where they gather 
 the whole crowd is driven from side to side; then it spreads over the ring; then the ring thins into eight clouds.
 """
 import argparse
-import os
-import sys
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))       # a clone of the repository runs uninstalled
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")                  # such small products gain nothing from more threads
 
 import minigan as mg
 from minigan import plots

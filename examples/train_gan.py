@@ -15,9 +15,9 @@ from pathlib import Path
 import minigan as mg
 from minigan import metrics, training
 
-# What each model trains with unless told otherwise: the tutorials' settings, but for mlp_gan's, which are tuned for the digits.
+# What each model trains with unless told otherwise: the tutorials' settings, except for mlp_gan, tuned for the digits.
 RECIPES = {
-    "mlp_gan": dict(loss="leastsquares", lr=4e-4, beta1=0.5, batch_size=64, steps=3000),
+    "mlp_gan": dict(loss="leastsquares", lr=6e-4, beta1=0.5, batch_size=64, steps=3000),
     "dcgan_28": dict(loss="nonsaturating", lr=1e-4, beta1=0.9, batch_size=128, steps=5000),
     "dcgan_64": dict(loss="nonsaturating", lr=2e-4, beta1=0.5, batch_size=64, steps=10_000),
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
@@ -115,8 +115,8 @@ def report(gan, data, x, labels, seed):
         judge = metrics.Classifier(x[:10_000], labels[:10_000], epochs=100 if len(x) < 10_000 else 10)
         print(f"A classifier, {judge.accuracy:.1%} right on held-out images, is sure (p > 0.9) of")
         for name, images in (("1,000 samples", mg.to_numpy(gan.sample(1000, seed))), ("held-out real images", judge.held_out)):
-            verdict = judge.verdict(images)
-            print(f"  {verdict.confident:6.1%} of the {name:<20}, in which it finds {verdict.classes} of {judge.classes} classes")
+            found = judge.verdict(images)
+            print(f"  {found.confident:6.1%} of the {name:<20}, in which it finds {found.classes} of {judge.classes} classes")
 
 
 def run(given):

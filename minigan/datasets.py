@@ -155,7 +155,7 @@ def _plain_or_gzipped(path):
 
 
 def _download(name, folder):
-    import http.client                                # here, because they take as long to load as all of minigan
+    import http.client  # here, because they take as long to load as all of minigan
     import urllib.request
     problems = []
     for mirror in MNIST_MIRRORS:

@@ -19,7 +19,7 @@ import dataclasses
 
 import numpy as np
 
-from minigan.backend import asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy
+from minigan.backend import asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy, xp
 
 
 @dataclasses.dataclass
@@ -51,16 +51,19 @@ class Report(list):
             lines.append(f"  {'ok   ' if row.ok else 'WRONG'} {row.name:<22} {row.detail}")
         return "\n".join(lines)
 
+    __repr__ = __str__                                      # so that `assert report.ok, report` shows the table
+
 
 def check_layer(layer, x, train=True, rng=None, h=1e-5, tol=1e-6, entries=200):
     """Compare layer.backward with central differences of layer.forward at x, and check the rules of the layer contract.
 
-    x        float64 array (N, ...), away from kinks; layer: with float64 parameters
+    layer    with float64 parameters; draw those that start at 0 or 1 at random first, as a forgotten term hides there
+    x        float64 array (N, ...), away from kinks
     rng      host generator of dy and of the entries to look at (at most `entries` of each array)
     tol      largest relative error; differences are measured against max(|a|, |b|, 1 % of the largest gradient)
     Returns a Report. Raises TypeError for anything but float64, where differences would drown in rounding.
     """
-    rng = host_rng(0) if rng is None else rng
+    rng = host_rng(2014) if rng is None else rng            # not 0: a reader's x may come from there, and be equal to dy
     x = asarray(x)
     arrays = {"dx": x} | {f"d{name}": value for name, value, _ in layer.parameters()}
     for name, value in arrays.items():
@@ -68,10 +71,16 @@ def check_layer(layer, x, train=True, rng=None, h=1e-5, tol=1e-6, entries=200):
             raise TypeError(f"gradcheck of {layer}: {name[1:]} is {value.dtype}; it needs float64 (asarray(x, 'float64'), "
                             "and layers built with dtype='float64')")
     drawn = [(generator, rng_state(generator)) for _, generator in layer.generators()]
+    moved = [(value, value.copy()) for _, value in layer.states()]
 
-    def forward():
+    def rewind():
         for generator, state in drawn:                      # dropout draws the same mask at each call
             set_rng_state(generator, state)
+        for value, start in moved:
+            value[...] = start
+
+    def forward():
+        rewind()
         return layer.forward(x, train)
 
     before = to_numpy(x).copy()
@@ -85,14 +94,18 @@ def check_layer(layer, x, train=True, rng=None, h=1e-5, tol=1e-6, entries=200):
 
     report = Report(f"{layer} at x {x.shape}, {'training' if train else 'evaluation'}")
     compare(report, lambda: scalar((dy * forward()[0]).sum()), arrays, analytic, rng, h, tol, entries)
-    _check_contract(report, layer, dy, cache, analytic)
+    _check_contract(report, layer, x, dy, cache, analytic, train)
     report.add("inputs unchanged", 0, np.array_equal(before, to_numpy(x)) and np.array_equal(dy_before, to_numpy(dy)),
-               "forward and backward write neither into x nor into dy")
+               "forward and backward must write neither into x nor into dy")
+    rewind()
     return report
 
 
 def check_loss(loss, logits_real, logits_fake, h=1e-5, tol=1e-6):
     """Compare both gradients of a GAN loss with central differences of its values. Returns a Report."""
+    for logits in (logits_real, logits_fake):
+        if logits.dtype != "float64":
+            raise TypeError(f"gradcheck of {loss!r}: logits are {logits.dtype}; it needs float64")
     report = Report(repr(loss))
     _, da, db = loss.discriminator(logits_real, logits_fake)
     compare(report, lambda: scalar(loss.discriminator(logits_real, logits_fake)[0]),
@@ -148,7 +161,7 @@ def central_difference(f, array, i, h=1e-5):
     return (above - below) / (2 * h), abs(above - 2 * middle + below) / h
 
 
-def _check_contract(report, layer, dy, cache, analytic):
+def _check_contract(report, layer, x, dy, cache, analytic, train):
     """The rules that every layer keeps (minigan/layers/layer.py), after one backward pass."""
     def gradients():
         return {f"d{name}": to_numpy(gradient).copy() for name, _, gradient in layer.parameters()}
@@ -159,12 +172,19 @@ def _check_contract(report, layer, dy, cache, analytic):
     once = {name: gradient for name, gradient in analytic.items() if name != "dx"}
     second_dx = to_numpy(layer.backward(dy, cache))
     twice = gradients()
-    report.add("second backward adds", 0, np.array_equal(second_dx, analytic["dx"])
-               and all(np.allclose(twice[name], 2 * once[name], rtol=1e-12, atol=1e-300) for name in once),
-               "dx is the same again, dW doubles")
+    doubled = all(np.allclose(twice[name], 2 * once[name], rtol=1e-12, atol=1e-300) for name in once)
+    report.add("second backward adds", 0, doubled and np.array_equal(second_dx, analytic["dx"]),
+               "dx must be the same again, and dW twice as large")
     layer.backward(dy, cache, param_grads=False)
-    report.add("param_grads=False", 0, equal(twice, gradients()), "leaves dW alone")
+    report.add("param_grads=False", 0, equal(twice, gradients()), "must leave dW alone")
     layer.zero_grad()
     no_dx = layer.backward(dy, cache, input_grad=False)
-    report.add("input_grad=False", 0, no_dx is None and equal(once, gradients()), "returns None, with the same dW")
+    report.add("input_grad=False", 0, no_dx is None and equal(once, gradients()), "must return None, with the same dW")
+    layer.zero_grad()
+    layer.forward(0.5 * xp.concatenate([x, x]), not train)
+    try:
+        same = np.array_equal(to_numpy(layer.backward(dy, cache)), analytic["dx"]) and equal(once, gradients())
+    except ValueError:                                      # arrays of two batch sizes have met
+        same = False
+    report.add("two passes", 0, same, "another forward pass in between must change nothing: keep nothing on the layer")
     layer.zero_grad()

@@ -13,18 +13,6 @@ from minigan.layers import Dense, Flatten, ReLU, Sequential
 from minigan.optimizers import Adam
 
 
-def softmax_cross_entropy(logits, labels):
-    """Value and gradient of the classifier's loss, the mean of -log p[label], with p = softmax(logits).
-
-    p_k = e^(l_k) / Σ_j e^(l_j);   ∂(-log p_label)/∂l_k = p_k - [k is the label]
-    logits (N, K), labels (N,) whole numbers; subtracting the largest logit first changes nothing but the overflow.
-    """
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-    one_hot = (labels[:, None] == xp.arange(logits.shape[1])).astype(logits.dtype)
-    return -(one_hot * log_p).sum() / len(logits), (xp.exp(log_p) - one_hot) / len(logits)
-
-
 class Classifier:
     """A small network that learns the classes of a labelled data set: probabilities(x) is (N, classes) for images x.
 

@@ -8,8 +8,19 @@ import math
 
 from minigan.backend import rng as device_rng
 from minigan.initializers import glorot_uniform, normal
-from minigan.layers import (BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape,
-                            Sequential, Tanh)
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sequential,
+    Tanh,
+)
 
 DCGAN_INIT = normal(0.02)                              # Radford, Metz & Chintala 2016, section 4
 

@@ -77,9 +77,10 @@ def plane(extent, width=5.0, height=5.0):
 
 
 def scatter(ax, real, fake):
-    """Real points (N, 2) in blue and fakes (M, 2) in orange, with a legend."""
+    """Real points (N, 2) in blue, unless they are None, and fakes (M, 2) in orange, with a legend."""
     for x, colour, size, label in ((real, REAL, 14, "real"), (fake, FAKE, 7, "fake")):
-        ax.scatter(*to_numpy(x).T, s=size, c=colour, alpha=0.7, linewidths=0, label=label, zorder=3)
+        if x is not None:
+            ax.scatter(*to_numpy(x).T, s=size, c=colour, alpha=0.7, linewidths=0, label=label, zorder=3)
     ax.legend(loc="upper right", fontsize=9, framealpha=0.9, markerscale=1.5)
 
 
@@ -113,11 +114,13 @@ def arrows(ax, points, gradients):
 
 
 def points(real, fake):
-    """A picture of real points (N, 2) and fakes (M, 2), framed by the real ones, so that the frames of a film agree."""
-    real, fake = to_numpy(real), to_numpy(fake)
-    if real.shape[1:] != (2,) or fake.shape[1:] != (2,):
-        raise ValueError(f"plots.points: expected points (N, 2), got {real.shape} and {fake.shape}")
-    half = 1.3 * abs(real).max()
+    """A picture of real points (N, 2) and fakes (M, 2), framed by the real ones, so that the frames of a film agree.
+    Without real ones (None), of the fakes alone."""
+    real, fake = (None if x is None else to_numpy(x) for x in (real, fake))
+    for x in (real, fake):
+        if x is not None and x.shape[1:] != (2,):
+            raise ValueError(f"plots.points: expected points (N, 2), got {x.shape}")
+    half = 1.3 * abs(fake if real is None else real).max()
     figure, ax = plane((-half, half, -half, half))
     scatter(ax, real, fake)
     return rasterize(figure)

@@ -1,6 +1,5 @@
 """Data sets: what they promise about counts, shapes, ranges and labels, and one clear error for every damaged file."""
 
-import urllib.request
 import gzip
 import hashlib
 import http.client
@@ -8,6 +7,7 @@ import io
 import os
 import struct
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import numpy as np

@@ -24,6 +24,8 @@ class Dropout(Layer):
             raise ValueError(f"{self}: rate must be at least 0 and below 1, got {rate!r}")
         self.rate = float(rate)
         self.rng = device_rng(0) if rng is None else rng
+        if not hasattr(self.rng, "random"):
+            raise TypeError(f"{self}: rng must be a generator, minigan.backend.rng(seed), got {rng!r}")
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))

@@ -140,6 +140,6 @@ class Layer:
             raise ValueError(f"{self}: expected ({', '.join(map(str, shape))}), got {x.shape}")
         if x.size == 0:
             raise ValueError(f"{self}: got an empty batch, shape {x.shape}; it needs at least one sample")
-        if x.dtype.kind != "f" or dtype not in (None, x.dtype):
+        if x.dtype.kind != "f" or (dtype is not None and x.dtype != dtype):
             raise TypeError(f"{self}: expected {dtype or 'a floating-point dtype'}, got {x.dtype}; nothing is cast "
                             "silently: convert the data with astype, or build the layer with dtype=")

@@ -60,11 +60,11 @@ def show(formula, value, pencil=""):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/backprop_by_hand"), help="folder for the picture")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda, for the comparison with minigan's layers")
+    parser.add_argument("--device", help="cpu or cuda, for the comparison with minigan's layers")
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     args = parser.parse_args()
     try:
-        mg.use(args.device)
+        mg.use(args.device or mg.device())
         make_folder(args.out)
     except (OSError, RuntimeError, ValueError) as error:
         parser.error(error)

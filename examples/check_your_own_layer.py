@@ -61,11 +61,11 @@ class FirstTry(GainTanh):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/check_your_own_layer"), help="folder for the picture")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", help="cpu or cuda")
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     args = parser.parse_args()
     try:
-        mg.use(args.device)
+        mg.use(args.device or mg.device())
         make_folder(args.out)
     except (OSError, RuntimeError, ValueError) as error:
         parser.error(error)

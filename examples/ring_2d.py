@@ -26,13 +26,13 @@ def main():
     parser.add_argument("--steps", type=int, default=3000, help="training steps (3000)")
     parser.add_argument("--seed", type=int, default=0, help="of the data, the weights and the noise (0)")
     parser.add_argument("--out", type=Path, default=Path("runs/ring_2d"), help="folder for the pictures")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", help="cpu or cuda")
     parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
     args = parser.parse_args()
     if args.steps < 1 or args.seed < 0:
         parser.error("--steps must be at least 1 and --seed at least 0")
     try:
-        mg.use(args.device)
+        mg.use(args.device or mg.device())
         make_folder(args.out)
     except (OSError, RuntimeError, ValueError) as error:
         parser.error(error)
@@ -49,7 +49,7 @@ def main():
     frame_steps = {round(args.steps * (i / (FRAMES - 1)) ** 2) for i in range(FRAMES)}
     frames = [frame(gan, x[:400], z, 0)]
     for step in range(1, args.steps + 1):
-        # Constant steps would circle the equilibrium for ever; shrinking ones come to rest near it.
+        # With constant steps the fakes keep moving around the clouds; shrinking ones let them come to rest.
         gan.optimizer_D.lr = gan.optimizer_G.lr = LR * min(1.0, 2 * (1 - (step - 1) / args.steps))
         real = mg.asarray(x[host.integers(len(x), size=BATCH)])
         loss_D, loss_G = gan.train_step(real, gan.noise(BATCH, noise))

@@ -16,8 +16,8 @@ from minigan.files import make_folder
 def walk(start, end, steps):
     """Noises from start to end, (steps, latent_dim), along the great circle between them.
 
-    The straight line would pass near the origin: Gaussian noise of many dimensions has a length of about √latent_dim, and
-    nothing shorter was ever seen in training. Source: White 2016, arXiv:1609.04468
+    Gaussian noise of many dimensions has a length of about √latent_dim, always. The middle of a straight line would be shorter
+    by a factor of about 0.7, and G has never seen such noise in training. Source: White 2016, arXiv:1609.04468
     """
     t = np.linspace(0, 1, steps)[:, None]
     cosine = start @ end / (np.linalg.norm(start) * np.linalg.norm(end))
@@ -31,7 +31,7 @@ def main(argv=None):
     parser.add_argument("checkpoint", type=Path, help="the checkpoint.npz that train_gan.py left")
     parser.add_argument("--count", type=int, default=100, help="how many samples (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of the noise (default: 1)")
-    parser.add_argument("--device", default=mg.device(), help="cpu, cuda or cuda:N")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N")
     parser.add_argument("--out", type=Path, help="folder of the pictures (default: that of the checkpoint)")
     args = parser.parse_args(argv)
     try:
@@ -44,7 +44,7 @@ def main(argv=None):
 def draw(args):
     if args.count < 1:
         raise ValueError(f"--count must be at least 1, got {args.count}")
-    mg.use(args.device)
+    mg.use(args.device or mg.device())
     content = checkpoint.load(args.checkpoint)
     options = content["extra"]
     if not isinstance(options, dict) or not {"model", "sample_shape"} <= options.keys():

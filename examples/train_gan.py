@@ -15,7 +15,7 @@ from pathlib import Path
 import minigan as mg
 from minigan import metrics, training
 
-# What each model trains with unless told otherwise: the tutorials' settings, except for mlp_gan, tuned for the digits.
+# What each model trains with unless told otherwise. mlp_gan is tuned for the digits, the DCGANs have their tutorials' Adam.
 RECIPES = {
     "mlp_gan": dict(loss="leastsquares", lr=6e-4, beta1=0.5, batch_size=64, steps=3000),
     "dcgan_28": dict(loss="nonsaturating", lr=1e-4, beta1=0.9, batch_size=128, steps=5000),
@@ -23,7 +23,7 @@ RECIPES = {
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
     "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000),
 }
-DEFAULTS = dict(data="digits", update="alternating", device="cpu", seed=0, sample_every=100, save_every=1000)
+DEFAULTS = dict(data="digits", update="alternating", seed=0, sample_every=100, save_every=1000)
 MAY_CHANGE = {"steps", "sample_every", "save_every"}   # on --resume: all other options would make another run
 
 

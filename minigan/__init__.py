@@ -7,7 +7,7 @@
     gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(), mg.optimizers.Adam())
     loss_D, loss_G = gan.train_step(mg.asarray(x[:64]), gan.noise(64, mg.rng(0)))
 
-Read on in: layers/layer.py, layers/dense.py, losses.py, gan.py; then the other layers.
+Where to read on: README.md, "In which order to read".
 """
 from minigan import backend, checkpoint, datasets, gradcheck, initializers, layers, losses, metrics, models, optimizers
 from minigan.backend import asarray, device, host_rng, rng, to_numpy, use

@@ -26,6 +26,7 @@ class _ArrayModule:
 
 
 xp = _ArrayModule()
+PIECE_BYTES = 4 << 20
 _chosen = None                  # the array module; None until something is first computed
 _device = None                  # "cpu", "cuda:0", "cuda:1" ...
 
@@ -52,7 +53,7 @@ def _load_cupy(index):
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         raise RuntimeError(f'minigan.use("cuda") needs CuPy, which cannot be imported here ({error}); '
-                           'install it with: pip install "minigan[cuda12]" (or cuda13, as your driver has it)') from None
+                           'install it with: pip install cupy-cuda12x (or cupy-cuda13x, as your driver has it)') from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:              # CuPy has its own error types, which cannot be named without importing it
@@ -87,8 +88,16 @@ def to_numpy(x) -> np.ndarray:
 
 
 def scalar(x) -> float:
-    """One number as a Python float. On a GPU this waits for the device: training reads losses, and nothing else."""
+    """One number as a Python float. On a GPU this waits for the device, so training reads the
+    losses and D's scores, and nothing else."""
     return float(x)
+
+
+def pieces(N, bytes_each):
+    """Slices that cut N things, of so many bytes each, into pieces that fit into a core's share of the caches; on a GPU,
+    which wants much work at once, a single one."""
+    n = max(1, PIECE_BYTES // bytes_each) if device() == "cpu" else N
+    return [slice(i, min(i + n, N)) for i in range(0, N, n)]
 
 
 def channel_sum(x):
@@ -114,8 +123,8 @@ def rng(seed):
     NumPy and CuPy share. The same seed gives the same numbers on one kind of device, other numbers on the other."""
     if _module() is np:
         return np.random.default_rng(seed)
-    random = _module().random       # CuPy's default keeps 270,336 generators and moves them all at each draw; 64 x 256
-    return random.Generator(random.Philox4x3210(seed, size=64 * 256))       # are plenty for a batch of noise
+    random = _module().random       # CuPy's default keeps hundreds of thousands of generators, and moves all of them
+    return random.Generator(random.Philox4x3210(seed, size=64 * 256))       # at each draw; these are plenty for a batch
 
 
 def rng_state(generator) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""GAN: two networks, a loss, an optimizer for each, and one step of Algorithm 1 of Goodfellow et al. 2014.
+"""GAN: two networks, a loss, an optimizer for each, and one training step: Algorithm 1 of Goodfellow et al. 2014, with one D
+step per G step, and the same fakes for both.
 
 The two gradients of a step, by the chain rule, from the loss back to the parameters:
 
@@ -24,7 +25,7 @@ class GAN:
                      "simultaneous": both gradients from one forward pass, against the same D (TensorFlow's tutorial)
     latent_dim       the length of z; found by itself where G begins with a Dense layer
 
-    D sees real and fake images in two passes, so a BatchNorm in D would never mix their statistics.
+    D sees real and fake images in two passes, so a BatchNorm in D normalises each by its own statistics.
     """
 
     def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None):

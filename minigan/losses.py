@@ -1,15 +1,16 @@
 """The GAN losses: value and gradient together, both from the same numbers.
 
-D ends in a plain Dense(1). What it returns is a logit: D's odds that the image is real are e^logit, its probability is
-sigmoid(logit). All losses take logits, a for real images and b for fakes, (N, 1) each, and return the mean over the batch
-and its derivative with respect to every logit, hence the 1/N. From there the layers' backward takes over.
+D ends in a plain Dense(1). What it returns is called a logit: for the cross-entropy losses, D's probability that the image is
+real is sigmoid(logit); for the others it is a score. All losses take logits, a for real images and b for fakes, (N, 1) each,
+and return the mean over the batch and its derivative with respect to every logit, hence the 1/N. From there the layers'
+backward takes over.
 
 Two functions carry the cross-entropy losses, with s(x) = 1/(1 + e⁻ˣ) the sigmoid:
 
     softplus(x) = log(1 + eˣ)     -log s(a) = softplus(-a)     -log(1 - s(b)) = softplus(b)     softplus' = s
 
-So log of a probability is never taken: for a logit of -200 that would be log(0). The names `value` and `dlogits` stand for
-"a number to be minimised" and "its derivative": D and G each minimise their own.
+So the log of a probability is never taken: for a logit of -200 that would be log(0) in float32. `value` and `dlogits` are
+a number to be minimised and its derivative: D and G each minimise their own.
 """
 from minigan.backend import xp
 
@@ -20,8 +21,8 @@ def softplus(x):
 
 
 def sigmoid(x):
-    """1/(1 + e⁻ˣ) = e^(-softplus(-x)): right to a few units in the last digit also where it is
-    tiny, as dlogits are once D is sure."""
+    """1/(1 + e⁻ˣ) = e^(-softplus(-x)): of good relative precision also where it is tiny, as
+    dlogits are once D is sure."""
     return xp.exp(-softplus(-x))
 
 
@@ -36,7 +37,7 @@ def _check(loss, *logits):
 class Loss:
     """discriminator(logits_real, logits_fake) -> (value, dlogits_real, dlogits_fake)
     generator(logits_fake) -> (value, dlogits_fake)
-    score(logits) -> what D says of each sample, for logs and pictures: the logit itself, unless it means a probability
+    score(logits) -> what D says of each sample, for the log: the logit itself, unless it means a probability
     """
 
     def __repr__(self):
@@ -53,7 +54,7 @@ class Minimax(Loss):
     discriminator    mean softplus(-a) + mean softplus(b)        -s(-a)/N      s(b)/N
     generator        -mean softplus(b)                           -s(b)/N
 
-    G's derivative vanishes just when D is sure of the fakes, b << 0: the loss saturates. At b = -5 it is 0.0067/N.
+    G's derivative vanishes just when D is sure of the fakes, b << 0: the loss saturates. At b = -5 it is -0.0067/N.
     Source    Goodfellow et al. 2014, arXiv:1406.2661, eq. 1
     """
 
@@ -80,7 +81,7 @@ class NonSaturating(Minimax):
     discriminator    mean softplus(-a) + mean softplus(b)        -s(-a)/N      s(b)/N
     generator        mean softplus(-b)                           -s(-b)/N
 
-    G's derivative is largest where D is sure of the fakes; at b = -5 it is 0.9933/N.
+    G's derivative is largest where D is sure of the fakes; at b = -5 it is -0.9933/N.
     Source    Goodfellow et al. 2014, arXiv:1406.2661, end of section 3
     """
 
@@ -142,6 +143,7 @@ class Hinge(Wasserstein):
     discriminator    mean max(0, 1 - a) + mean max(0, 1 + b)     -[a < 1]/N    [b > -1]/N
     generator        -mean b                                     -1/N
 
+    [a < 1] is 1 where a < 1, else 0.
     Source    Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16 and 17
     """
 

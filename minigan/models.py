@@ -67,7 +67,7 @@ def dcgan_28(rng, latent_dim=100, channels=1, dropout=0.3, *, dtype="float32"):
 
 
 def dcgan_64(rng, latent_dim=100, channels=3, *, dtype="float32"):
-    """A DCGAN for 64 x 64 pixels: 4 x 4 kernels, which stride 2 divides, so that no checkerboard arises.
+    """A DCGAN for 64 x 64 pixels: 4 x 4 kernels, which stride 2 divides: patches overlap evenly.
 
     Source    the functional Keras tutorial (there without the tanh, which images in [-1, 1] need); arXiv:1511.06434
     """

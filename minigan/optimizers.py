@@ -5,11 +5,12 @@ every network needs one of its own: an Adam that is shared mixes the averages of
 """
 import math
 
+from minigan import parallel
 from minigan.backend import asarray, to_numpy, xp
 
 
 class Optimizer:
-    """bind(network) once, then step() after every backward; `state` and `set_state` are for checkpoints."""
+    """bind(network) once, then step() once the gradient is in dtheta; `state` and `set_state` are for checkpoints."""
 
     network = None
     vector_names = ()                                  # the vectors, as long as theta, that it keeps
@@ -26,6 +27,14 @@ class Optimizer:
             setattr(self, name, xp.zeros_like(network.theta))
 
     def step(self):
+        """One step of theta, with the gradient that is in dtheta. Every coordinate goes its own way, so the vectors can be
+        cut into parts for the cores, and into pieces that stay in the caches from the first line of `update` to the last."""
+        self.t += 1
+        vectors = self.network.theta, self.network.dtheta, *(getattr(self, name) for name in self.vector_names)
+        parallel.in_pieces(lambda part: self.update(*(vector[part] for vector in vectors)), self.network.theta)
+
+    def update(self, theta, dtheta, *vectors):
+        """The formula of the step, on any part of the vectors, in place."""
         raise NotImplementedError
 
     def state(self):
@@ -45,7 +54,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent, with momentum.
 
     velocity = momentum · velocity + dtheta;   theta = theta - lr · velocity
-    Source    Robbins & Monro 1951; Polyak 1964; in the form of Sutskever et al. 2013 as PyTorch has it
+    Source    Robbins & Monro 1951; Polyak 1964 (momentum), in the form that PyTorch has
     """
 
     vector_names = ("velocity",)
@@ -54,16 +63,14 @@ class SGD(Optimizer):
         check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
         self.lr, self.momentum = float(lr), float(momentum)
 
-    def step(self):
-        theta, dtheta, velocity = self.network.theta, self.network.dtheta, self.velocity
-        self.t += 1
+    def update(self, theta, dtheta, velocity):
         velocity *= self.momentum
         velocity += dtheta
         theta -= self.lr * velocity
 
 
 class Adam(Optimizer):
-    """Adaptive moments: a step of about lr in every coordinate, whatever the size of its gradient.
+    """Adaptive moments: steps of up to about lr in every coordinate, whatever the scale of its gradient.
 
     m = beta1 · m + (1 - beta1) · dtheta             running mean of the gradient
     v = beta2 · v + (1 - beta2) · dtheta²            running mean of its square
@@ -80,9 +87,7 @@ class Adam(Optimizer):
         check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
         self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
 
-    def step(self):
-        theta, dtheta, m, v = self.network.theta, self.network.dtheta, self.m, self.v
-        self.t += 1
+    def update(self, theta, dtheta, m, v):
         m += (1 - self.beta1) * (dtheta - m)
         v += (1 - self.beta2) * (dtheta * dtheta - v)
         m_unbiased = m / (1 - self.beta1 ** self.t)

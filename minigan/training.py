@@ -7,8 +7,8 @@ A run lives in one folder:
     checkpoint.npz    everything needed to go on
 
 A run that is stopped (Ctrl-C, kill -9, a power cut) and resumed ends with the same bytes as one that was not. That needs no
-tricks, only that step t depends on nothing but what the checkpoint holds: the networks, the optimizers, the states of the
-random generators, and t itself, from which the place in the shuffled data follows.
+tricks, only that step t depends on nothing but the options, the data and what the checkpoint holds: the networks, the
+optimizers, the states of the random generators, and t itself, from which the place in the shuffled data follows.
 """
 import contextlib
 import csv
@@ -44,7 +44,7 @@ class Batches:
 
 @functools.lru_cache(maxsize=4)
 def shuffled(n, seed, epoch):
-    return backend.host_rng([seed, epoch]).permutation(n)
+    return backend.host_rng([seed, 0, epoch]).permutation(n)
 
 
 class Run:
@@ -58,7 +58,7 @@ class Run:
             raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
         self.gan, self.x, self.out, self.seed, self.config = gan, x, Path(out), seed, config
         self.batches = Batches(len(x), batch_size, seed)
-        self.noise = backend.rng([seed, 1])
+        self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.step = 0
         self.rows = []                                 # of the log, still to be written
 

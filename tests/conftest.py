@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import minigan as mg
+from minigan import parallel
 
 # Fixed examples, so that a red run can be repeated, and no deadline: shared machines are slow at times.
 settings.register_profile("minigan", deadline=None, derandomize=True, max_examples=25,
@@ -37,14 +38,24 @@ def standin(monkeypatch):
     mg.use("cpu")
 
 
-@pytest.fixture(params=["numpy", "standin", "cupy"])
+@pytest.fixture
+def in_shares(monkeypatch):
+    """Every network cuts every batch, however small, into up to three shares."""
+    monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
+    monkeypatch.setattr(parallel, "FEWEST_SAMPLES", 2)
+    monkeypatch.setattr(parallel, "workers", lambda: 3)
+
+
+@pytest.fixture(params=["numpy", "shares", "standin", "cupy"])
 def backend(request):
-    """The name of the array module that the test runs on."""
+    """The name of the array module that the test runs on; "shares" is NumPy with batches cut for several cores."""
+    if request.param == "shares":
+        request.getfixturevalue("in_shares")
     if request.param == "standin":
         request.getfixturevalue("standin")
     elif request.param == "cupy" and gpu_is_missing():
         pytest.skip(gpu_is_missing())
     else:
-        mg.use("cpu" if request.param == "numpy" else "cuda")
+        mg.use("cuda" if request.param == "cupy" else "cpu")
     yield request.param
     mg.use("cpu")

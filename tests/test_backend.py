@@ -65,7 +65,7 @@ def with_one_gpu(monkeypatch):
 
 @pytest.mark.parametrize("before", ["cpu", "cuda:0"])
 @pytest.mark.parametrize("obstacle, device, advice", [
-    (without_cupy, "cuda", r"needs CuPy.*pip install .*minigan\[cuda12\]"),
+    (without_cupy, "cuda", r"needs CuPy.*pip install .*cupy-cuda12x"),
     (without_driver, "cuda", r"CuPy .* finds no usable GPU .cudaErrorInsufficientDriver.*needs an NVIDIA GPU and its"),
     (with_one_gpu, "cuda:1", r"this machine has 1 GPU"),
 ])
@@ -202,7 +202,7 @@ def test_the_state_is_a_snapshot_in_bytes(backend):
 def test_a_state_of_another_kind_is_refused_and_changes_nothing(backend, kind):
     on_device = fakecupy.random.Generator(fakecupy.random.Philox4x3210(5, size=256))
     generator = mg.rng(5)
-    states = {"foreign": rng_state(on_device if backend == "numpy" else mg.host_rng(5)),
+    states = {"foreign": rng_state(on_device if backend in ("numpy", "shares") else mg.host_rng(5)),
               "cut off": rng_state(generator)[:-2], "empty": np.zeros(0, "uint8")}
     with pytest.raises(ValueError, match="continues on the kind of device"):
         set_rng_state(generator, states[kind])

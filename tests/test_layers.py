@@ -271,6 +271,6 @@ def test_a_mistake_gives_one_error_that_says_what_is_wrong(error, message, call)
 
 def test_a_host_array_on_the_device_is_refused(backend):
     layer = Dense(4, 3)
-    if backend != "numpy":
+    if backend in ("standin", "cupy"):
         with pytest.raises(TypeError, match="Dense: expected an array on 'cuda:0', got numpy.ndarray; .*asarray"):
             layer(np.ones((5, 4), "float32"))

@@ -5,6 +5,8 @@ the patch of the padded image that starts at (oh·S, ow·S), and it is a Dense l
 
     y[n, oh, ow, f] = Σ_i Σ_j Σ_c  x_padded[n, oh·S + i, ow·S + j, c] · W[i, j, c, f]  (+ b[f])
 
+(Mathematicians call this a cross-correlation, and turn the kernel over for a convolution. Deep learning does not.)
+
 `im2col` writes every patch into one row of a matrix. With W as a matrix too, (K·K·C, F), everything is known from Dense:
 
     cols = im2col(x)                  (N·OH·OW, K·K·C)
@@ -14,8 +16,8 @@ the patch of the padded image that starts at (oh·S, ow·S), and it is a Dense l
 
 im2col only copies numbers: it is a linear map, a matrix of zeros and ones. Going backward through a linear map is applying
 its transpose, also called its adjoint: what was copied to several patches collects the gradient from all of them. That is
-`col2im`: it adds every patch into the image. The two are adjoint, <im2col(x), c> = <x, col2im(c)> for all x and c, and this
-one identity is all that has to be tested.
+`col2im`: it adds every patch into the image. With <a, b> = Σ a·b over all elements, the two are adjoint if <im2col(x), c> =
+<x, col2im(c)> for all x and c; one identity, which a test can check without knowing anything of either.
 
 So one convolution needs three functions: `conv` (x to y), `conv_adjoint` (dy to dx), `conv_weight_grad` (x and dy to dW).
 A transposed convolution is the layer whose forward is conv_adjoint: it makes a large image of a small one, as a generator
@@ -33,7 +35,7 @@ Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transp
 """
 import numpy as np
 
-from minigan.backend import channel_sum, xp
+from minigan.backend import channel_sum, pieces, xp
 from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
 
@@ -58,7 +60,7 @@ def im2col(x, kernel_size, stride, padding):
         x = xp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     patches = xp.lib.stride_tricks.sliding_window_view(x, (K, K), axis=(1, 2))     # (N, ·, ·, C, K, K), a view
     patches = patches[:, :(OH - 1) * S + 1:S, :(OW - 1) * S + 1:S]                 # (N, OH, OW, C, K, K)
-    return patches.transpose(0, 1, 2, 4, 5, 3).reshape(N * OH * OW, K * K * C)     # the only copy
+    return patches.transpose(0, 1, 2, 4, 5, 3).reshape(N * OH * OW, K * K * C)     # here it is copied
 
 
 def col2im(cols, shape, kernel_size, stride, padding):
@@ -75,25 +77,38 @@ def col2im(cols, shape, kernel_size, stride, padding):
     return x[:, top:top + H, left:left + W]
 
 
+# The three functions take the batch in pieces whose columns fit into the caches of a CPU: columns that went through main
+# memory would cost about as much time as the product itself.
+
 def conv(x, W, stride, padding):
     """Convolution: x (N, H, W, C), W (K, K, C, F) -> (N, OH, OW, F)."""
     K, _, C, F = W.shape
     N, OH, OW = x.shape[0], *(pad_and_count(size, K, stride, padding)[2] for size in x.shape[1:3])
-    y = im2col(x, K, stride, padding) @ W.reshape(K * K * C, F)            # (N OH OW, F) = (N OH OW, K K C) @ (K K C, F)
-    return y.reshape(N, OH, OW, F)
+    W = W.reshape(K * K * C, F)
+    y = xp.empty((N, OH, OW, F), x.dtype)
+    for n in pieces(N, OH * OW * K * K * C * x.itemsize):
+        cols = im2col(x[n], K, stride, padding)
+        xp.matmul(cols, W, out=y[n].reshape(-1, F))                        # (N OH OW, F) = (N OH OW, K K C) @ (K K C, F)
+    return y
 
 
 def conv_adjoint(y, W, shape, stride, padding):
     """The adjoint of conv, <conv(x), y> = <x, conv_adjoint(y)>: y (N, OH, OW, F), W (K, K, C, F) -> shape (N, H, W, C)."""
     K, _, C, F = W.shape
-    cols = y.reshape(-1, F) @ W.reshape(K * K * C, F).T                    # (N OH OW, K K C) = (N OH OW, F) @ (F, K K C)
-    return col2im(cols, shape, K, stride, padding)
+    W = W.reshape(K * K * C, F)
+    x = xp.empty(shape, y.dtype)
+    for n in pieces(shape[0], y[0].size // F * K * K * C * y.itemsize):
+        cols = y[n].reshape(-1, F) @ W.T                                   # (N OH OW, K K C) = (N OH OW, F) @ (F, K K C)
+        x[n] = col2im(cols, x[n].shape, K, stride, padding)
+    return x
 
 
 def conv_weight_grad(x, dy, kernel_size, stride, padding):
     """The gradient of <conv(x), dy> with respect to W: x (N, H, W, C), dy (N, OH, OW, F) -> (K, K, C, F)."""
     K, C, F = kernel_size, x.shape[3], dy.shape[3]
-    dW = im2col(x, K, stride, padding).T @ dy.reshape(-1, F)               # (K K C, F) = (K K C, N OH OW) @ (N OH OW, F)
+    dW = xp.zeros((K * K * C, F), x.dtype)
+    for n in pieces(x.shape[0], dy[0].size // F * K * K * C * x.itemsize):
+        dW += im2col(x[n], K, stride, padding).T @ dy[n].reshape(-1, F)    # (K K C, F) = (K K C, N OH OW) @ (N OH OW, F)
     return dW.reshape(K, K, C, F)
 
 
@@ -151,12 +166,12 @@ class Conv2D(_Convolution):
 class ConvTranspose2D(_Convolution):
     """The adjoint of a convolution F -> C, as a layer C -> F: every input pixel paints a weighted K x K patch.
 
-    Shapes    x (N, H, W, C) -> y (N, OH, OW, F);  W (K, K, F, C), the kernel, unflipped, of that convolution; b (F,)
+    Shapes    x (N, H, W, C) -> y (N, OH, OW, F);  W (K, K, F, C), the W of the convolution F -> C, so F comes first; b (F,)
               OH = H·S for padding "same", (H - 1)·S + K - 2p for p pixels on every side, p = 0 for "valid"
     Forward   y = conv_adjoint(x, W) + b
     Backward  dx = conv(dy, W)      dW = im2col(dy)ᵀ x      db = Σ dy over n, oh, ow
-    Why       <conv(u), x> = <u, y> for all u: the adjoint of the adjoint is conv itself, and in the pairing <dy, y> =
-              <conv(dy), x> dy has the part of the convolution's input, x that of its upstream gradient.
+    Why       <dy, y> = <dy, conv_adjoint(x)> = <conv(dy), x>: so dx = conv(dy), and for dW it is as if dy were the input of
+              that convolution and x its upstream gradient.
     Source    Zeiler et al. 2010 (there called deconvolution, which it is not); Dumoulin & Visin 2016, chapter 4
     """
 
@@ -181,7 +196,7 @@ class ConvTranspose2D(_Convolution):
         return conv(dy, self.W, self.stride, self.padding) if input_grad else None
 
     def output_shape(self, shape):
-        """Of the images that the convolution maps onto images of `shape`, the smallest; for "same", H·S and W·S."""
+        """H·S and W·S for padding "same"; else the smallest images that the convolution maps onto images of `shape`."""
         K, S, p = self.kernel_size, self.stride, 0 if self.padding == "valid" else self.padding
         N, *sizes, _ = shape
         sizes = [H * S if p == "same" else (H - 1) * S + K - 2 * p for H in sizes]

@@ -1,9 +1,10 @@
 """Dropout: the one layer that draws random numbers."""
 import numpy as np
 
-from minigan.backend import asarray, rng_state, set_rng_state
+from minigan.backend import asarray, host_rng, rng_state, set_rng_state
 from minigan.backend import rng as device_rng
 from minigan.layers.layer import Layer
+from minigan.parallel import crew_size, from_first, index
 
 
 class Dropout(Layer):
@@ -31,7 +32,7 @@ class Dropout(Layer):
         self.check_input(x, ("...",))
         if not train or self.rate == 0:
             return x, None
-        kept = asarray(self.rng.random(x.shape, dtype="float32")) >= self.rate
+        kept = asarray(self._share_of_rng().random(x.shape, dtype="float32")) >= self.rate
         mask = kept.astype(x.dtype) * (1 / (1 - self.rate))
         return mask * x, mask
 
@@ -40,6 +41,12 @@ class Dropout(Layer):
         if not input_grad:
             return None
         return dy if mask is None else mask * dy
+
+    def _share_of_rng(self):
+        """The generator; where the batch is cut into shares (minigan/parallel.py) one of its own for each, seeded by it."""
+        if crew_size() == 1:
+            return self.rng
+        return host_rng(from_first(lambda: self.rng.integers(2 ** 63, size=crew_size()))[index()])
 
     def __getstate__(self):
         """For copy.deepcopy and pickle, which cannot look into a generator of CuPy: its state in its place."""

@@ -6,9 +6,10 @@ A layer is a function y = f(x; W) together with its derivative, written as two m
     dx       = layer.backward(dy, cache, param_grads=True, input_grad=True)
 
 dy is the upstream gradient ∂L/∂y of some loss L. backward applies the chain rule: it returns dx = ∂L/∂x and ADDS ∂L/∂W
-to layer.dW. Whatever backward needs to know of the forward pass travels in `cache`; nothing of a call stays on the layer.
-So a discriminator can look at real images, then at fakes, and go back through either pass, in any order, any number of
-times: the point where hand-written GANs that keep activations on `self` get a wrong gradient.
+to layer.dW. Whatever backward needs to know of the forward pass travels in `cache`; no activation stays on the layer. So a
+discriminator can look at real images, then at fakes, and go back through either pass, in any order, any number of times:
+the point where hand-written GANs that keep activations on `self` get a wrong gradient. Only the parameters are taken as they
+are at the moment, so backward comes before the optimizer's step.
 """
 import numpy as np
 
@@ -67,6 +68,10 @@ class Layer:
 
     @property
     def children(self):
+        for name, value in vars(self).items():
+            if isinstance(value, (list, tuple)) and any(isinstance(item, Layer) for item in value):
+                raise TypeError(f"{self}: self.{name} is a {type(value).__name__} of layers, which nothing would train; "
+                                "make it a Sequential, or give each layer an attribute of its own")
         return {name: value for name, value in vars(self).items() if isinstance(value, Layer)}
 
     def walk(self, path=""):
@@ -115,6 +120,23 @@ class Layer:
             stop = start + child.size
             child.bind(theta[start:stop], dtheta[start:stop])
             start = stop
+
+    def with_gradients(self, dtheta):
+        """This layer again, but for its gradients, which are views into another vector: what one share of a batch uses."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        start = 0
+        for name in self.parameter_names:
+            value = getattr(self, name)
+            setattr(twin, "d" + name, dtheta[start:start + value.size].reshape(value.shape))
+            start += value.size
+        for name, child in self.children.items():
+            twin.replace_child(name, child.with_gradients(dtheta[start:start + child.size]))
+            start += child.size
+        return twin
+
+    def replace_child(self, name, layer):
+        setattr(self, name, layer)
 
     def __setstate__(self, state):
         """A copy (copy.deepcopy, pickle) owns its arrays, so it belongs to no network yet."""

@@ -22,13 +22,14 @@ Added up, with x - mean = x_hat / inv_std, so that stages 3 and 2 give - inv_std
        = gamma · inv_std · ( dy - dbeta / M - x_hat · dgamma / M )
 
 Why it must be so: adding a constant to x, or scaling x around its mean, does not change y (but for eps). So the gradient
-has no component along those two directions, the constant vector and x_hat: the two subtractions take them out. A gradient
-test with an upstream gradient of ones sees nothing of this: Σ y is constant, and the right dx is zero.
+has no component along those two directions, the constant vector and x_hat: the two subtractions take them out. (Along x_hat a
+little is left, the part eps / (var + eps), because eps makes y feel the scale of x slightly.)
 """
 import numpy as np
 
 from minigan.backend import channel_sum, xp
 from minigan.layers.layer import Layer
+from minigan.parallel import index, total
 
 
 class BatchNorm(Layer):
@@ -57,15 +58,16 @@ class BatchNorm(Layer):
 
     def forward(self, x, train=True):
         self.check_input(x, ("...", self.C), self.gamma.dtype)
-        M = x.size // self.C
+        M = total(x.size // self.C)                    # total: over all shares of the batch (minigan/parallel.py)
         if train and M == 1:
             raise ValueError(f"{self}: one value a channel, shape {x.shape}, has no variance; train on larger batches")
         if train:
-            mean = channel_sum(x) / M
+            mean = total(channel_sum(x)) / M
             x_hat = x - mean
-            var = channel_sum(x_hat * x_hat) / M
-            self.running_mean += (1 - self.momentum) * (mean - self.running_mean)
-            self.running_var += (1 - self.momentum) * (var - self.running_var)
+            var = total(channel_sum(x_hat * x_hat)) / M
+            if index() == 0:                           # once for all shares
+                self.running_mean += (1 - self.momentum) * (mean - self.running_mean)
+                self.running_var += (1 - self.momentum) * (var - self.running_var)
         else:
             var = self.running_var
             x_hat = x - self.running_mean
@@ -75,7 +77,6 @@ class BatchNorm(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         x_hat, inv_std, train = cache
-        M = dy.size // self.C
         dbeta = channel_sum(dy)                        # (C,)
         dgamma = channel_sum(dy * x_hat)               # (C,)
         if param_grads:
@@ -84,5 +85,6 @@ class BatchNorm(Layer):
         if not input_grad:
             return None
         if train:
-            dy = dy - dbeta / M - x_hat * (dgamma / M)
+            M = total(dy.size // self.C)
+            dy = dy - total(dbeta) / M - x_hat * (total(dgamma) / M)
         return self.gamma * inv_std * dy

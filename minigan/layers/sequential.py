@@ -1,4 +1,5 @@
 """Sequential, the chain of layers: the chain rule, and one vector theta for all parameters."""
+from minigan import parallel
 from minigan.backend import xp
 from minigan.layers.layer import Layer
 
@@ -9,8 +10,7 @@ class Sequential(Layer):
     Forward   x_l = f_l(x_{l-1})
     Backward  the chain rule from the last layer to the first: dx_{l-1} = backward of f_l at dx_l
     Why       theta holds all parameters and dtheta all gradients, each in one piece of memory into which layer.W,
-              layer.dW ... are views. So an optimizer is a few lines on two vectors, as papers write it, a step on a GPU
-              is one kernel, and a checkpoint is one array.
+              layer.dW ... are views. So an optimizer is a few lines on two vectors, as papers write it.
     Source    Rumelhart, Hinton & Williams 1986
     """
 
@@ -29,6 +29,9 @@ class Sequential(Layer):
     def children(self):
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
+    # The decorators cut the batch into shares, one for each core; the code below sees one share, or a whole small batch.
+
+    @parallel.forward_in_shares
     def forward(self, x, train=True):
         caches = []
         for layer in self.layers:
@@ -36,6 +39,7 @@ class Sequential(Layer):
             caches.append(cache)
         return x, caches
 
+    @parallel.backward_in_shares
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         lowest = 0
         if not input_grad:                  # then nobody needs a gradient from below the first layer with parameters
@@ -44,6 +48,9 @@ class Sequential(Layer):
         for i in reversed(range(lowest, len(self.layers))):
             dy = self.layers[i].backward(dy, cache[i], param_grads, input_grad or i > lowest)
         return dy if input_grad else None
+
+    def replace_child(self, name, layer):
+        self.layers = [*self.layers[:int(name)], layer, *self.layers[int(name) + 1:]]
 
     def zero_grad(self):
         self.dtheta[...] = 0

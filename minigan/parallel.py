@@ -1,0 +1,198 @@
+"""The cores of a CPU, put to work on shares of the batch.
+
+A network treats each sample by itself, with few exceptions. So a batch of 128 on four cores is cut into four shares of 32, and
+each share goes through the whole network in a thread of its own (NumPy lets threads run side by side while it computes). That
+is what several GPUs or machines do in data-parallel training, and the exceptions are the same three:
+
+    gradients    every share adds into a vector of its own; at the end they are summed into dtheta    (below)
+    BatchNorm    its sums are over the whole batch: `total` adds up what the shares found             (normalization.py)
+    Dropout      every share needs random numbers of its own, in an order that does not depend on
+                 which thread is the fastest: `from_first`                                            (dropout.py)
+
+The BLAS behind NumPy would rather use its own threads, within each product. On the small products of a GAN these mostly wait
+for each other, and the work between the products stays on one core. So BLAS gets one thread while a network runs.
+"""
+import functools
+import os
+import threading
+import weakref
+
+import numpy as np
+
+from minigan import backend
+
+FEWEST_SAMPLES = 8                  # in a share: products with fewer rows are slow
+SMALLEST_SHARE = 1_000_000          # multiply-adds; handing a share to a thread and back takes as long as about so many
+
+
+class Crew:
+    """The shares of one batch on their way through one network, and what they need to meet."""
+
+    def __init__(self, size):
+        self.size = size
+        self.slots = [None] * size
+        self.barrier = threading.Barrier(size)
+
+
+class Shares:
+    """The cache of a batch that was cut: the slices, and the cache of each."""
+
+    def __init__(self, slices, caches):
+        self.slices, self.caches = slices, caches
+
+
+PIECE_BYTES = 1 << 18               # of one vector; a step of Adam works on four, and their temporaries
+
+_here = threading.local()           # .crew and .index: which share of which crew this thread works on
+_gradients = weakref.WeakKeyDictionary()       # network -> the gradient vectors of all its shares but the first
+
+
+def forward_in_shares(forward):
+    """Make the forward of a network, written for a share of the batch, one for the whole batch."""
+    @functools.wraps(forward)
+    def of_the_whole(network, x, train=True):
+        if crew() or backend.device() != "cpu" or not isinstance(x, np.ndarray) or x.ndim == 0:
+            return forward(network, x, train)
+        slices = cut(len(x), network.size)
+        if len(slices) == 1:
+            return run(lambda i: forward(network, x, train), 1)[0]
+        try:
+            results = run(lambda i: forward(network, x[slices[i]], train), len(slices))
+        except (ValueError, TypeError):
+            forward(network, x, train)         # the same error, but it speaks of the whole batch
+            raise
+        return np.concatenate([y for y, _ in results]), Shares(slices, [cache for _, cache in results])
+    return of_the_whole
+
+
+def backward_in_shares(backward):
+    """The same for backward. The first share adds into the network's dtheta, all others into vectors of their own."""
+    @functools.wraps(backward)
+    def of_the_whole(network, dy, cache, param_grads=True, input_grad=True):
+        if crew() or backend.device() != "cpu":
+            return backward(network, dy, cache, param_grads, input_grad)
+        if not isinstance(cache, Shares):
+            return run(lambda i: backward(network, dy, cache, param_grads, input_grad), 1)[0]
+        size = len(cache.slices)
+        vectors = [network.dtheta, *gradient_vectors(network, size - 1)] if param_grads else [network.dtheta] * size
+
+        def share(i):
+            if param_grads and i > 0:
+                vectors[i][...] = 0
+            twin = network.with_gradients(vectors[i]) if i > 0 else network
+            dx = backward(twin, dy[cache.slices[i]], cache.caches[i], param_grads, input_grad)
+            if param_grads:
+                crew().barrier.wait()
+                mine = slice(network.size * i // size, network.size * (i + 1) // size)
+                for vector in vectors[1:]:
+                    network.dtheta[mine] += vector[mine]
+            return dx
+
+        results = run(share, size)
+        return np.concatenate(results) if input_grad else None
+    return of_the_whole
+
+
+def gradient_vectors(network, count):
+    kept = _gradients.setdefault(network, [])
+    kept += [np.empty_like(network.dtheta) for _ in range(count - len(kept))]
+    return kept[:count]
+
+
+def in_pieces(function, vector):
+    """function(part) for slices `part` that cover the vector: a part for each worker, cut into pieces that fit a cache."""
+    if backend.device() != "cpu":
+        return function(slice(0, vector.size))
+    parts = cut(vector.size, 1)
+    size = PIECE_BYTES // vector.itemsize
+
+    def work(i):
+        for start in range(parts[i].start, parts[i].stop, size):
+            function(slice(start, min(start + size, parts[i].stop)))
+
+    run(work, len(parts))
+
+
+# --- cutting, running ---
+
+@functools.cache
+def workers() -> int:
+    """How many threads there are: MINIGAN_THREADS, else as many as cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return int(os.environ.get("MINIGAN_THREADS") or cores or 1)
+
+
+@functools.cache
+def pool():
+    from concurrent.futures import ThreadPoolExecutor  # here, since `import minigan` should take no time
+    return ThreadPoolExecutor(workers(), "minigan")
+
+
+@functools.cache
+def blas():
+    from threadpoolctl import ThreadpoolController
+    return ThreadpoolController()
+
+
+def cut(N, parameters):
+    """Slices of about the same size, one for each worker; fewer where that is too little work. A parameter is used at
+    least once for every sample, so N · parameters is the least number of multiply-adds."""
+    n = max(1, min(workers(), N // FEWEST_SAMPLES, N * parameters // SMALLEST_SHARE))
+    return [slice(N * i // n, N * (i + 1) // n) for i in range(n)]
+
+
+def run(function, size):
+    """[function(0), ..., function(size - 1)], side by side; the first one in this thread."""
+    together = Crew(size)
+
+    def share(index):
+        _here.crew, _here.index = together, index
+        try:
+            return function(index), None
+        except BaseException as error:
+            together.barrier.abort()           # or the others would wait there for ever
+            return None, error
+        finally:
+            _here.crew = None
+
+    with blas().limit(limits=1, user_api="blas"):
+        others = [pool().submit(share, index) for index in range(1, size)]
+        outcomes = [share(0), *(other.result() for other in others)]
+    errors = [error for _, error in outcomes if error is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error                            # a broken barrier only says that another share failed
+    return [result for result, _ in outcomes]
+
+
+# --- what the shares of a batch tell each other ---
+
+def crew():
+    """The crew that this thread works in, or None."""
+    return getattr(_here, "crew", None)
+
+
+def index() -> int:
+    """Which share of the batch this is; 0 where it is not cut."""
+    return _here.index if crew() else 0
+
+
+def crew_size() -> int:
+    """How many shares the batch is cut into."""
+    return crew().size if crew() else 1
+
+
+def total(value):
+    """The sum of `value` over the shares of the batch, the same bits for all; where it is not cut, the value itself."""
+    together = crew()
+    if together is None or together.size == 1:
+        return value
+    together.slots[_here.index] = value
+    together.barrier.wait()
+    result = sum(together.slots[1:], together.slots[0])
+    together.barrier.wait()                    # no slot may be used again before all have read it
+    return result
+
+
+def from_first(function):
+    """What function() gives in the first share, for all shares."""
+    return total([function()] if index() == 0 else [])[0]

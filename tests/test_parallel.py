@@ -1,0 +1,149 @@
+"""Batches cut into shares: the same numbers as in one piece, the same bytes each time, and errors that come through."""
+import numpy as np
+import pytest
+from cases import Residual, draw
+
+import minigan as mg
+from minigan import parallel
+from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, LeakyReLU, Sequential, Tanh
+
+
+def network(seed=0):
+    """One of everything: BatchNorm, Dropout, a network inside, a composite."""
+    w = dict(rng=mg.host_rng(seed), dtype="float64")
+    return Sequential(Conv2D(2, 3, 3, **w), BatchNorm(3, dtype="float64"), LeakyReLU(0.2), Flatten(),
+                      Sequential(Dense(48, 6, **w), Tanh()), Residual(Dense(6, 6, **w), BatchNorm(6, dtype="float64")),
+                      Dropout(0.0, rng=mg.rng(1)), Dense(6, 2, **w))
+
+
+def passes(net, N=7, train=True):
+    """Everything that a forward and a backward pass compute."""
+    x, dy = draw(mg.host_rng(1), (N, 4, 4, 2)), draw(mg.host_rng(2), (N, 2))
+    y, cache = net.forward(x, train)
+    net.zero_grad()
+    dx = net.backward(dy, cache)
+    return {"y": y, "dx": dx, "dtheta": net.dtheta.copy(), **{name: value.copy() for name, value in net.states()}}
+
+
+def assert_close(a, b):
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("N", [2, 4, 7])
+@pytest.mark.parametrize("train", [True, False])
+def test_shares_give_the_numbers_of_the_whole(request, N, train):
+    whole = passes(network(), N, train)
+    request.getfixturevalue("in_shares")
+    assert_close(passes(network(), N, train), whole)
+
+
+@pytest.mark.parametrize("name", ["mlp_gan", "dcgan_28", "dcgan_64_stem"])
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_a_training_step_in_shares_is_that_of_the_whole(request, name, update):
+    def step():
+        kind = {"dropout": 0.0} if name == "dcgan_28" else {"image_shape": (8, 8, 1)} if name == "mlp_gan" else {}
+        G, D = getattr(mg.models, name)(mg.host_rng(0), latent_dim=5, dtype="float64", **kind)
+        gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.SGD(0.1), mg.optimizers.SGD(0.1), update=update)
+        real = draw(mg.host_rng(1), G(draw(mg.host_rng(0), (6, 5))).shape)
+        losses = gan.train_step(real, gan.noise(6, mg.rng(0)))
+        return {"losses": np.array(losses), "G": G.theta, "D": D.theta, "dG": G.dtheta, "dD": D.dtheta, **dict(G.states())}
+
+    whole = step()
+    request.getfixturevalue("in_shares")
+    assert_close(step(), whole)
+
+
+def test_the_same_bytes_each_time(in_shares):
+    def run():
+        net = Sequential(Dense(4, 40, rng=mg.host_rng(0)), BatchNorm(40), Dropout(0.5, rng=mg.rng(3)), Dense(40, 3))
+        x, dy = draw(mg.host_rng(1), (50, 4), "float32"), draw(mg.host_rng(2), (50, 3), "float32")
+        for _ in range(3):
+            y, cache = net.forward(x)
+            net.backward(dy, cache)
+        return y.tobytes() + net.dtheta.tobytes()
+
+    assert len({run() for _ in range(20)}) == 1
+
+
+def test_dropout_draws_other_masks_in_every_share_and_every_pass(in_shares):
+    net, x = Sequential(Dropout(0.5, rng=mg.rng(0)), Dense(100, 1)), np.ones((6, 100), "float32")
+    masks = [cache[0] for _ in range(2) for cache in net.forward(x)[1].caches]
+    assert len({mask.tobytes() for mask in masks}) == 6
+    assert 0.4 < np.mean([mask > 0 for mask in masks]) < 0.6
+
+
+def test_the_backward_pass_adds_and_can_leave_out(in_shares):
+    net = network()
+    once = passes(net)
+    x, dy = draw(mg.host_rng(1), (7, 4, 4, 2)), draw(mg.host_rng(2), (7, 2))
+    _, cache = net.forward(x)
+    net.backward(dy, cache)
+    np.testing.assert_allclose(net.dtheta, 2 * once["dtheta"], rtol=1e-12, atol=1e-14)
+    before = net.dtheta.copy()
+    np.testing.assert_array_equal(net.backward(dy, cache, param_grads=False), once["dx"])
+    np.testing.assert_array_equal(net.dtheta, before)
+    assert net.backward(dy, cache, input_grad=False) is None
+
+
+class Failing(Layer):
+    """Fails in the share that has the last sample."""
+
+    def forward(self, x, train=True):
+        if x[-1, 0] == -1:
+            raise ZeroDivisionError("the last share")
+        return x, None
+
+
+def test_an_error_in_one_share_is_raised_and_no_other_share_waits_for_ever(in_shares):
+    net = Sequential(Failing(), BatchNorm(3, dtype="float64"), Dense(3, 2, dtype="float64"))
+    x = draw(mg.host_rng(0), (9, 3))
+    x[-1] = -1
+    with pytest.raises(ZeroDivisionError, match="the last share"):
+        net.forward(x)
+    x[-1] = 1
+    assert net.forward(x)[0].shape == (9, 2)           # and the next batch goes through
+
+
+def test_small_batches_are_not_cut():
+    assert parallel.cut(100, 10) == [slice(0, 100)]
+
+
+def test_the_cut_covers_the_batch(monkeypatch):
+    monkeypatch.setattr(parallel, "workers", lambda: 4)
+    for N in (2, 15, 16, 127, 128):
+        slices = parallel.cut(N, 10 ** 9)
+        assert len(slices) == max(1, min(4, N // parallel.FEWEST_SAMPLES))
+        assert np.concatenate([np.arange(N)[s] for s in slices]).tolist() == list(range(N))
+        sizes = [s.stop - s.start for s in slices]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_an_optimizer_step_in_pieces_is_that_of_the_whole(request, monkeypatch):
+    def step():
+        net = Sequential(Dense(30, 40, rng=mg.host_rng(0)))
+        adam = mg.optimizers.Adam()
+        adam.bind(net)
+        for seed in range(3):
+            net.dtheta[...] = draw(mg.host_rng(seed), net.dtheta.shape, "float32")
+            adam.step()
+        return net.theta.tobytes()
+
+    whole = step()
+    request.getfixturevalue("in_shares")
+    monkeypatch.setattr(parallel, "PIECE_BYTES", 400)
+    assert step() == whole
+
+
+def test_the_blas_gets_its_threads_back():
+    threads = [library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas"]
+    inside = []
+
+    class Look(Layer):
+        def forward(self, x, train=True):
+            inside.extend(library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas")
+            return x, None
+
+    Sequential(Look()).forward(np.ones((3, 2)))
+    assert set(inside) == {1}
+    assert [library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas"] == threads

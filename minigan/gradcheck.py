@@ -9,10 +9,12 @@ f = Σ dy · y. backward claims what ∂f/∂x and ∂f/∂W are; moving one ent
 
     ∂f/∂w ≈ (f(w + h) - f(w - h)) / 2h          wrong by h² f'''/6 (curvature) and by about 1e-16 |f| / h (rounding)
 
-With float64 and h = 1e-5 both are about 1e-10 of the size of f; so a difference of 1e-6 is a mistake in a formula. dy must
-be random: with dy = 1, say, a BatchNorm passes whose backward has forgotten the term x_hat · dgamma, because then dgamma =
-Σ x_hat is zero. At a kink (ReLU at 0) no derivative exists: entries whose left and right slopes differ by more than curvature explains are
-counted, not compared. Tiny gradients drown in the rounding of f: errors are measured against 1 % of the largest slope at least.
+With float64 and h = 1e-5 both are about 1e-10 of the size of f; so a difference of 1e-6 is a mistake in a formula.
+
+dy must be random: with dy = 1, say, a BatchNorm passes whose backward has forgotten the term x_hat · dgamma, because then
+dgamma = Σ x_hat is zero. At a kink (ReLU at 0) no derivative exists: entries whose left and right slopes differ by more than
+curvature explains are counted, not compared. Tiny gradients drown in the rounding of f: errors are measured against 1 % of
+the largest slope at least.
 
 Source    the checks of Chainer and of Stanford's CS231n notes, "Gradient checks"
 """

@@ -17,12 +17,13 @@ import io
 import json
 import math
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from minigan import backend, checkpoint, plots
+from minigan import backend, checkpoint, machine, plots
 from minigan.files import make_folder, write_whole
 
 COLUMNS = ("step", "loss_D", "loss_G", "score_real", "score_fake")
@@ -100,6 +101,8 @@ class Run:
         """
         if steps < self.step:
             raise ValueError(f"the run in {self.out} has already {self.step} steps, more than {steps}")
+        for sentence in machine.advice():
+            print(f"minigan: {sentence}", file=sys.stderr)
         recent = self._snapshot()
         quiet = np.errstate(over="ignore", invalid="ignore")           # what overflows is found below, and explained
         with quiet, stop_signal() as stopped, tqdm(total=steps, initial=self.step, unit="step") as bar:

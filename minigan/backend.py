@@ -65,6 +65,15 @@ def _load_cupy(index):
     return cupy
 
 
+def describe_gpu() -> str:
+    """The first GPU and the version of CuPy, or why there is none to use."""
+    try:
+        cupy = _load_cupy(0)
+    except RuntimeError as error:
+        return f"none: {error}"
+    return f"{cupy.cuda.runtime.getDeviceProperties(0)['name'].decode()}, CuPy {cupy.__version__}"
+
+
 def _module():
     if _chosen is None:
         use(os.environ.get("MINIGAN_DEVICE") or "cpu")

@@ -32,15 +32,7 @@ def describe():
         lines += [("BLAS", f"{name}, {kernel} kernels, {threads} threads of its own (1 while minigan's networks run)")]
     lines += [("CPU", f"{os.cpu_count()} cores, AVX-512: {'yes' if has_avx512() else 'no'}"),
               ("minigan", f"cuts large batches for {parallel.workers()} threads; device {backend.device()}")]
-    try:
-        backend.use("cuda")
-        cupy = backend.xp
-        gpu = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-        lines += [("GPU", f"{gpu}, CuPy {cupy.__version__}")]
-    except RuntimeError as error:
-        lines += [("GPU", f"none: {error}")]
-    finally:
-        backend.use("cpu")
+    lines.append(("GPU", backend.describe_gpu()))
     return lines
 
 

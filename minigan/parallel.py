@@ -53,7 +53,8 @@ def forward_in_shares(forward):
     def of_the_whole(network, x, train=True):
         if crew() or backend.device() != "cpu" or not isinstance(x, np.ndarray) or x.ndim == 0:
             return forward(network, x, train)
-        slices = cut(len(x), network.size)
+        takes_shares = all(layer.takes_shares for _, layer in network.walk())
+        slices = cut(len(x), network.size) if takes_shares else [slice(None)]
         if len(slices) == 1:
             return run(lambda i: forward(network, x, train), 1)[0]
         try:

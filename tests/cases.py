@@ -30,6 +30,8 @@ from minigan.layers import (
 class Residual(Layer):
     """y = x + body(x): a composite layer as a reader would write it. It shows that the layer contract composes."""
 
+    takes_shares = True
+
     def __init__(self, *layers):
         self.body = Sequential(*layers)
 
@@ -44,6 +46,8 @@ class Residual(Layer):
 
 class Parabola(Layer):
     """y = a·x² + b·x + c, with three numbers a feature to learn: a layer with weights as a reader would write it."""
+
+    takes_shares = True
 
     def __init__(self, C, dtype="float32"):
         for name in "abc":

@@ -86,8 +86,27 @@ def test_the_backward_pass_adds_and_can_leave_out(in_shares):
     assert net.backward(dy, cache, input_grad=False) is None
 
 
+class Centred(Layer):
+    """A reader's layer that mixes the samples of a batch, and says nothing of shares."""
+
+    def forward(self, x, train=True):
+        return x - x.mean(axis=0), None
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        return dy - dy.mean(axis=0)
+
+
+def test_a_layer_that_may_mix_samples_gets_the_batch_whole(in_shares):
+    net = Sequential(Dense(3, 2, dtype="float64"), Centred())
+    y, cache = net.forward(draw(mg.host_rng(0), (9, 3)))
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-15)
+    assert not isinstance(cache, parallel.Shares)
+
+
 class Failing(Layer):
     """Fails in the share that has the last sample."""
+
+    takes_shares = True
 
     def forward(self, x, train=True):
         if x[-1, 0] == -1:

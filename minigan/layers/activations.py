@@ -14,6 +14,8 @@ class LeakyReLU(Layer):
     Source    Maas, Hannun & Ng 2013; alpha 0.3 is Keras' default, DCGANs use 0.2 (arXiv:1511.06434)
     """
 
+    takes_shares = True
+
     def __init__(self, alpha=0.3):
         if not 0 <= alpha <= 1:
             raise ValueError(f"{self}: the slope alpha must be between 0 and 1, got {alpha!r}")
@@ -52,6 +54,8 @@ class Tanh(Layer):
     Source    LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.4
     """
 
+    takes_shares = True
+
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
         y = xp.tanh(x)
@@ -71,6 +75,8 @@ class Sigmoid(Layer):
     Why       σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 - σ). The form with tanh has no e⁻ˣ that could overflow.
     Source    Rumelhart, Hinton & Williams 1986
     """
+
+    takes_shares = True
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))

@@ -115,6 +115,8 @@ def conv_weight_grad(x, dy, kernel_size, stride, padding):
 class _Convolution(Layer):
     """What the two layers share: their arguments, and the checks of these."""
 
+    takes_shares = True
+
     def __init__(self, C, F, kernel_size, stride, padding, bias, weight_shape, rng, dtype, initializer):
         self.check_sizes(C=C, F=F, kernel_size=kernel_size, stride=stride)
         whole = isinstance(padding, (int, np.integer)) and not isinstance(padding, bool) and padding >= 0

@@ -18,6 +18,8 @@ class Dense(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
+    takes_shares = True
+
     def __init__(self, I, O, bias=True, *, rng=None, dtype="float32", initializer=glorot_uniform):
         self.check_sizes(I=I, O=O)
         self.I, self.O, self.bias = I, O, bias
@@ -50,6 +52,8 @@ class Flatten(Layer):
     Source    Keras, layer Flatten (channels last)
     """
 
+    takes_shares = True
+
     def forward(self, x, train=True):
         self.check_input(x, ("...", "I"))
         return x.reshape(x.shape[0], -1), x.shape
@@ -66,6 +70,8 @@ class Reshape(Layer):
     Backward  dx = dy, in the shape of x
     Source    Keras, layer Reshape (channels last)
     """
+
+    takes_shares = True
 
     def __init__(self, *shape):
         self.check_sizes(**{f"shape[{i}]": size for i, size in enumerate(shape)})

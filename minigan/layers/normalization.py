@@ -46,6 +46,8 @@ class BatchNorm(Layer):
               weight of the new one), and so is the biased running variance (PyTorch keeps the unbiased one)
     """
 
+    takes_shares = True
+
     def __init__(self, C, momentum=0.99, eps=1e-3, *, rng=None, dtype="float32"):
         self.check_sizes(C=C)
         if not 0 <= momentum <= 1 or not eps > 0:

@@ -14,6 +14,8 @@ class Sequential(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
+    takes_shares = True
+
     def __init__(self, *layers, name=""):
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):

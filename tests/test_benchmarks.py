@@ -1,0 +1,53 @@
+"""The benchmark scripts run, and print what they measured."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(name, *arguments):
+    command = [sys.executable, BENCHMARKS / f"{name}.py", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_training_step(tmp_path):
+    said = run("training_step", "--models", "mlp_gan", "--frameworks", "minigan", "--batch", 8, "--rounds", 1,
+               "--seconds", 0.1, "--json", tmp_path / "result.json")
+    assert "mlp_gan" in said and "BLAS" in said
+    run_, = json.loads((tmp_path / "result.json").read_text())["results"]["mlp_gan"]["minigan"]
+    assert len(run_["times"]) >= 3 and min(run_["times"]) > 0 and run_["peak"] > 10
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_training_step_of_a_peer(framework, update):
+    pytest.importorskip(framework, reason=f"{framework} is not installed")
+    said = run("training_step", "--models", "mlp_gan", "--frameworks", "minigan", framework, "--batch", 8, "--rounds", 1,
+               "--seconds", 0.1, "--update", update)
+    assert f"minigan/{framework}" in said
+
+
+def test_floor():
+    line = run("floor", "--models", "mlp_gan", "--batch", 4, "--rounds", 1).splitlines()[-1].split()
+    assert line[0] == "mlp_gan"
+    # Products of an alternating step, a sample: G once forward and twice back (no dx below the first layer), D three times
+    # forward, twice for dW, twice for dx above its first layer, and once through all of it; two operations each.
+    G, D = [100 * 256, 256 * 512, 512 * 1024, 1024 * 784], [784 * 1024, 1024 * 512, 512 * 256, 256]
+    flop = 2 * 4 * (3 * sum(G) - G[0] + 8 * sum(D) - 2 * D[0])
+    assert float(line[1]) == pytest.approx(flop / 1e9, abs=0.06)
+
+
+def test_layers():
+    said = run("layers", "--models", "mlp_gan", "--batch", 8, "--repeats", 1)
+    assert "G.0 Dense" in said and "D.7 Dense" in said and "Adam of G" in said
+
+
+def test_scaling():
+    said = run("scaling", "--model", "mlp_gan", "--batches", 4, "--seconds", 0.1)
+    assert said.splitlines()[2].split()[0] == "4"

@@ -1,0 +1,46 @@
+"""`python -m minigan`, and the advice that it gives."""
+import os
+import subprocess
+import sys
+
+from minigan import machine
+
+
+def found(monkeypatch, kernel, avx512, coretype=None):
+    """The advice for a machine with this BLAS kernel."""
+    monkeypatch.setattr(machine, "blas", lambda: ("openblas 0.3", kernel, 4))
+    monkeypatch.setattr(machine, "has_avx512", lambda: avx512)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    if coretype:
+        monkeypatch.setenv("OPENBLAS_CORETYPE", coretype)
+    return machine.advice()
+
+
+def test_the_report_names_what_computes():
+    environment = {name: value for name, value in os.environ.items() if name not in ("MINIGAN_DEVICE", "MINIGAN_THREADS")}
+    result = subprocess.run([sys.executable, "-m", "minigan"], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0 and result.stderr == ""
+    for word in ("Python", "NumPy", "BLAS", "threads", "GPU", "advice"):
+        assert word in result.stdout
+
+
+def test_slow_kernels_are_named_with_the_remedy(monkeypatch):
+    sentence, = found(monkeypatch, "Haswell", True)
+    assert "Haswell kernels" in sentence and "set OPENBLAS_CORETYPE=SkylakeX" in sentence
+    sentence, = found(monkeypatch, "Haswell", True, coretype="Haswell")
+    assert "unset OPENBLAS_CORETYPE, which is Haswell" in sentence
+
+
+def test_a_good_choice_needs_no_advice(monkeypatch):
+    assert found(monkeypatch, "SkylakeX", True) == [] and found(monkeypatch, "Haswell", False) == []
+
+
+def test_too_many_threads_are_named(monkeypatch):
+    monkeypatch.setattr(machine.parallel, "workers", lambda: 1000)
+    sentence, = found(monkeypatch, "SkylakeX", True)
+    assert "MINIGAN_THREADS is 1000" in sentence
+
+
+def test_without_a_known_blas_it_says_so(monkeypatch):
+    monkeypatch.setattr(machine, "blas", lambda: None)
+    assert "no BLAS" in machine.advice()[0]

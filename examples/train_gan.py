@@ -42,6 +42,7 @@ def parse_arguments(argv):
     add("--steps", type=int, help="training steps in all")
     add("--update", choices=["alternating", "simultaneous"], help="D first, or both at once (default: alternating)")
     add("--device", help="cpu, cuda or cuda:N (default: cpu, or the environment variable MINIGAN_DEVICE)")
+    add("--threads", type=int, help="how many shares a batch is cut into (default: MINIGAN_THREADS, or one a core)")
     add("--seed", type=int, help="of weights, noise and the order of the data (default: 0)")
     add("--sample-every", type=int, help="steps between two pictures, the frames of the film (default: 100)")
     add("--save-every", type=int, help="steps between two checkpoints (default: 1000)")
@@ -55,7 +56,12 @@ def complete(given):
     """All options of a new run: those given, else the model's recipe, else the defaults."""
     data = given.get("data", DEFAULTS["data"])
     model = given.get("model", "toy_mlp" if data in ("ring", "grid") else "mlp_gan")
-    options = DEFAULTS | {"device": mg.device()} | RECIPES[model] | given | {"model": model}
+    if model not in RECIPES:
+        raise ValueError(f"there is no model {model!r}; there are {', '.join(RECIPES)}")
+    options = DEFAULTS | {"device": mg.device(), "threads": mg.parallel.workers()} | RECIPES[model] | given | {"model": model}
+    options["loss"] = repr(mg.losses.by_name(options["loss"])).lower()         # one spelling
+    if options["seed"] < 0:
+        raise ValueError(f"--seed must be at least 0, got {options['seed']}")
     for name in ("steps", "batch_size", "sample_every", "save_every"):
         if options[name] < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {options[name]}")
@@ -68,7 +74,9 @@ def resumed(given, out):
         options = json.loads((out / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"--resume: {out} holds no run with a readable config.json ({error})") from None
-    for name, value in given.items():
+    if not isinstance(options, dict) or not {*DEFAULTS, "model", "threads"} <= options.keys():
+        raise ValueError(f"--resume: {out / 'config.json'} is not the config.json of a run")
+    for name, value in complete(options | given).items():
         if name not in MAY_CHANGE and value != options[name]:
             raise ValueError(f"--resume: the run in {out} has --{name.replace('_', '-')} {options[name]}, not {value}; "
                              "without --resume, and with another --out, it is a new run")
@@ -81,7 +89,7 @@ def load_data(name, model):
         x, labels = getattr(mg.datasets, name)(100_000, mg.host_rng(0))
     elif name in ("digits", "mnist"):
         x, labels = getattr(mg.datasets, name)()
-    elif Path(name).is_dir():
+    elif name and Path(name).is_dir():
         x, labels = mg.datasets.image_folder(name, mg.models.IMAGE_SIZE.get(model, 28))
     else:
         raise ValueError(f"--data {name}: neither digits, mnist, ring or grid nor a folder of images")
@@ -121,8 +129,8 @@ def report(gan, data, x, labels, seed):
 
 def run(given):
     resume, dry_run, out = given.pop("resume", False), given.pop("dry_run", False), given.pop("out", None)
-    if resume and out is None:
-        raise ValueError("--resume needs --out, the folder of the run to continue")
+    if resume and (out is None or dry_run):
+        raise ValueError("--resume needs --out, the folder of the run to continue, and no --dry-run")
     options = resumed(given, Path(out)) if resume else complete(given)
     if dry_run:
         options |= dict(steps=2, sample_every=1)
@@ -130,6 +138,7 @@ def run(given):
     out = Path(out) if out else new_folder(options)
 
     mg.use(options["device"])
+    mg.parallel.use_threads(options["threads"])
     x, labels = load_data(options["data"], options["model"])
     options["sample_shape"] = list(x.shape[1:])
     gan = build_gan(options)
@@ -137,7 +146,7 @@ def run(given):
     print(f"{options['model']} ({sizes}) on {len(x):,} x {x.shape[1:]} of {options['data']}, {options['loss']} loss -> {out}")
 
     training_run = training.Run(gan, x, out, batch_size=options["batch_size"], seed=options["seed"], config=options)
-    training_run.resume() if resume else training_run.start()
+    training_run.resume(options["steps"]) if resume else training_run.start()
     finished = training_run.train(options["steps"], options["sample_every"], options["save_every"])
     if finished:
         report(gan, options["data"], x, labels, options["seed"])
@@ -150,6 +159,9 @@ def main(argv=None):
     try:
         run(parse_arguments(argv))
         return 0
+    except KeyboardInterrupt:
+        print("train_gan.py: interrupted", file=sys.stderr)
+        return 130
     except FloatingPointError as error:
         print(f"train_gan.py: {error}", file=sys.stderr)
         return 1

@@ -9,12 +9,27 @@
 
 Where to read on: README.md, "In which order to read".
 """
-from minigan import backend, checkpoint, datasets, gradcheck, initializers, layers, losses, metrics, models, optimizers
+import importlib
+
 from minigan.backend import asarray, device, host_rng, rng, to_numpy, use
-from minigan.gan import GAN
-from minigan.layers import Layer, Sequential
 
 __version__ = "0.1.0"
 
-__all__ = ["GAN", "Layer", "Sequential", "asarray", "backend", "checkpoint", "datasets", "device", "gradcheck", "host_rng",
-           "initializers", "layers", "losses", "metrics", "models", "optimizers", "rng", "to_numpy", "use"]
+# Everything else is loaded when it is first used, so that `import minigan` takes hardly longer than `import numpy`.
+_MODULES = ("backend", "checkpoint", "datasets", "gan", "gradcheck", "initializers", "layers", "losses", "machine", "metrics",
+            "models", "optimizers", "parallel", "plots", "training")
+_CLASSES = {"GAN": "gan", "Layer": "layers", "Sequential": "layers"}
+
+__all__ = ["asarray", "device", "host_rng", "rng", "to_numpy", "use", *_CLASSES, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _CLASSES:
+        return getattr(importlib.import_module(f"minigan.{_CLASSES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"minigan.{name}")
+    raise AttributeError(f"minigan has no {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

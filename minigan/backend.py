@@ -8,6 +8,8 @@ Everywhere else one writes
 `xp` looks its functions up at every use, so `use("cuda")` after the import still takes effect. All that differs between
 the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device.
 """
+from __future__ import annotations  # so that the generators in the signatures do not load numpy.random
+
 import importlib
 import json
 import os

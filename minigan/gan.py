@@ -33,6 +33,8 @@ class GAN:
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
         if G is D or optimizer_G is optimizer_D:
             raise ValueError("GAN: G and D are two networks, and each needs an optimizer of its own; got the same one twice")
+        if isinstance(loss, (type, str)) or not hasattr(loss, "discriminator"):
+            raise TypeError(f"GAN: loss must be an object such as minigan.losses.NonSaturating(), got {loss!r}")
         if latent_dim is None:
             if not isinstance(G[0], Dense):
                 raise ValueError(f"GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, "
@@ -54,6 +56,8 @@ class GAN:
         """
         G, D, loss = self.G, self.D, self.loss
         fake, cache_G = G.forward(z)
+        if real.shape[1:] != fake.shape[1:] or real.dtype != fake.dtype:
+            raise ValueError(f"GAN: real samples are {real.shape[1:]} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}")
         logits_real, cache_real = D.forward(real)
         logits_fake, cache_fake = D.forward(fake)
         self.scores = loss.score(logits_real).mean(), loss.score(logits_fake).mean()

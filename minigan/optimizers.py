@@ -4,6 +4,7 @@ An optimizer is made without a network and bound to one by GAN. It keeps its own
 every network needs one of its own: an Adam that is shared mixes the averages of two networks and counts every step twice.
 """
 import math
+import numbers
 
 from minigan import parallel
 from minigan.backend import asarray, to_numpy, xp
@@ -98,5 +99,5 @@ class Adam(Optimizer):
 def check_range(owner, **arguments):
     """Raise unless low <= value < high for all, given as name=(value, low, high)."""
     for name, (value, low, high) in arguments.items():
-        if not isinstance(value, (int, float)) or not low <= value < high:
+        if not isinstance(value, numbers.Real) or not low <= value < high:
             raise ValueError(f"{owner}: {name} must be at least {low} and below {high}, got {value!r}")

@@ -12,6 +12,7 @@ is what several GPUs or machines do in data-parallel training, and the exception
 The BLAS behind NumPy would rather use its own threads, within each product. On the small products of a GAN these mostly wait
 for each other, and the work between the products stays on one core. So BLAS gets one thread while a network runs.
 """
+import contextvars
 import functools
 import os
 import threading
@@ -23,6 +24,8 @@ from minigan import backend
 
 FEWEST_SAMPLES = 8                  # in a share: products with fewer rows are slow
 SMALLEST_SHARE = 1_000_000          # multiply-adds; handing a share to a thread and back takes as long as about so many
+PIECE_BYTES = 1 << 18               # of one vector; a step of Adam works on four, and their temporaries
+MOST_THREADS = 256
 
 
 class Crew:
@@ -41,8 +44,7 @@ class Shares:
         self.slices, self.caches = slices, caches
 
 
-PIECE_BYTES = 1 << 18               # of one vector; a step of Adam works on four, and their temporaries
-
+_threads = None                     # what use_threads said
 _here = threading.local()           # .crew and .index: which share of which crew this thread works on
 _gradients = weakref.WeakKeyDictionary()       # network -> the gradient vectors of all its shares but the first
 
@@ -72,6 +74,8 @@ def backward_in_shares(backward):
     def of_the_whole(network, dy, cache, param_grads=True, input_grad=True):
         if crew() or backend.device() != "cpu":
             return backward(network, dy, cache, param_grads, input_grad)
+        if isinstance(cache, Shares) and len(dy) != cache.slices[-1].stop:
+            raise ValueError(f"{network}: backward expected dy for {cache.slices[-1].stop} samples, got {len(dy)}")
         if not isinstance(cache, Shares):
             return run(lambda i: backward(network, dy, cache, param_grads, input_grad), 1)[0]
         size = len(cache.slices)
@@ -116,17 +120,38 @@ def in_pieces(function, vector):
 
 # --- cutting, running ---
 
-@functools.cache
 def workers() -> int:
-    """How many threads there are: MINIGAN_THREADS, else as many as cores that this process may use."""
+    """How many shares a batch is cut into at most: what `use_threads` says, else MINIGAN_THREADS, else as many as there are
+    cores that this process may use."""
+    return _threads or threads_by_default()
+
+
+def use_threads(count) -> None:
+    """Cut batches into `count` shares from now on. The last bits of a run depend on it, so a resumed run keeps its number."""
+    global _threads
+    if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"the number of threads must be between 1 and {MOST_THREADS}, got {count!r}")
+    _threads = count
+
+
+@functools.cache
+def threads_by_default() -> int:
+    wanted = os.environ.get("MINIGAN_THREADS")
+    if wanted and not (wanted.isdecimal() and 1 <= int(wanted) <= MOST_THREADS):
+        raise ValueError(f"MINIGAN_THREADS must be a number between 1 and {MOST_THREADS}, got {wanted!r}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return int(os.environ.get("MINIGAN_THREADS") or cores or 1)
+    return int(wanted) if wanted else min(cores or 1, MOST_THREADS)
 
 
 @functools.cache
 def pool():
     from concurrent.futures import ThreadPoolExecutor  # here, since `import minigan` should take no time
-    return ThreadPoolExecutor(workers(), "minigan")
+
+    return ThreadPoolExecutor(MOST_THREADS, "minigan")         # it starts as many as are used
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.cache_clear)       # a forked process has none of the threads
 
 
 @functools.cache
@@ -157,7 +182,8 @@ def run(function, size):
             _here.crew = None
 
     with blas().limit(limits=1, user_api="blas"):
-        others = [pool().submit(share, index) for index in range(1, size)]
+        # Each thread gets a copy of this one's context, where NumPy keeps what np.errstate says.
+        others = [pool().submit(contextvars.copy_context().run, share, index) for index in range(1, size)]
         outcomes = [share(0), *(other.result() for other in others)]
     errors = [error for _, error in outcomes if error is not None]
     for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):

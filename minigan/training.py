@@ -70,14 +70,19 @@ class Run:
         if (self.out / "config.json").exists():
             raise FileExistsError(f"{self.out} holds a run already: continue it with --resume, or choose another folder")
         make_folder(self.out / "samples")
-        self._write_config()
         self._write_log([])
         self.save()
+        self._write_config()                           # the last one: a folder without it holds no run
 
-    def resume(self):
-        """Go back to the last checkpoint in the folder: all that was written after it will be written again."""
+    def resume(self, steps):
+        """Go back to the last checkpoint in the folder: all that was written after it will be written again.
+
+        Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already
+        """
         path = self.out / "checkpoint.npz"
         content = checkpoint.load(path)
+        if steps < content["step"]:
+            raise ValueError(f"the run in {self.out} has already {content['step']} steps, more than {steps}")
         checkpoint.restore(self.gan, content, path)
         backend.set_rng_state(self.noise, content["noise.rng"])
         self.step = int(content["step"])
@@ -99,8 +104,6 @@ class Run:
 
         Raises FloatingPointError, naming the step and the layer, when a loss is no finite number.
         """
-        if steps < self.step:
-            raise ValueError(f"the run in {self.out} has already {self.step} steps, more than {steps}")
         for sentence in machine.advice():
             print(f"minigan: {sentence}", file=sys.stderr)
         recent = self._snapshot()
@@ -108,8 +111,9 @@ class Run:
         with quiet, stop_signal() as stopped, tqdm(total=steps, initial=self.step, unit="step") as bar:
             while self.step < steps and not stopped():
                 row = self.train_step()
-                if not all(map(math.isfinite, row[1:])):
-                    self._explain_nan(recent)
+                stop_here = self.step % 100 == 0 or self.step % save_every == 0 or self.step == steps or stopped()
+                if not all(map(math.isfinite, row[1:])) or stop_here and not self._is_finite():
+                    self._explain_nan(recent)          # before anything of it is saved
                 bar.update()
                 bar.set_postfix_str("loss_D {1:.3f}, loss_G {2:.3f}, D(x) {3:.2f}, D(G(z)) {4:.2f}".format(*row), False)
                 if self.step % sample_every == 0 or self.step == 1:
@@ -140,6 +144,9 @@ class Run:
         state = checkpoint.gan_arrays(self.gan) | self._own_state()
         return {name: backend.to_numpy(value).copy() for name, value in state.items()}
 
+    def _is_finite(self):
+        return finite(self.gan.G.theta) and finite(self.gan.D.theta)
+
     def _explain_nan(self, recent):
         """The step that failed has spoilt all parameters. Repeat the steps before it, and look at each layer's output."""
         failed, rows = self.step, self.rows[:-1]
@@ -155,7 +162,7 @@ class Run:
             culprit = first_bad_layer(self.gan, *batch) or f"all layers are finite, but {self.gan.loss} overflows"
         self.rows = rows
         self._flush()
-        raise FloatingPointError(f"step {failed}: a loss is not a finite number; {culprit}. The last checkpoint, in "
+        raise FloatingPointError(f"step {failed}: a number is not finite any more; {culprit}. The last checkpoint, in "
                                  f"{self.out}, is from before; try a smaller learning rate")
 
     # --- files ---

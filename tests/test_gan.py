@@ -375,6 +375,8 @@ def test_a_refused_optimizer_leaves_the_other_free():
 def test_networks_are_named_for_messages():
     gan = trained_gan()
     with pytest.raises(ValueError, match='Dense "D.0".*expected'):
-        gan.train_step(np.zeros((5, 3)), np.zeros((5, 3)))
+        gan.D.forward(np.zeros((5, 3)))
+    with pytest.raises(ValueError, match="real samples are .*, but G makes"):
+        gan.train_step(np.zeros((5, 3)), np.zeros((5, gan.latent_dim)))
     with pytest.raises(ValueError, match='Dense "G.0".*expected'):
         gan.train_step(np.zeros((5, 2)), np.zeros((5, 2)))

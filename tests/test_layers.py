@@ -274,3 +274,27 @@ def test_a_host_array_on_the_device_is_refused(backend):
     if backend in ("standin", "cupy"):
         with pytest.raises(TypeError, match="Dense: expected an array on 'cuda:0', got numpy.ndarray; .*asarray"):
             layer(np.ones((5, 4), "float32"))
+
+
+# --- what backward refuses ---
+
+@pytest.mark.parametrize("name", sorted({*CASES} - {"Dropout, rate 0", "Sequential, empty", "Parabola"}))
+def test_an_upstream_gradient_of_another_shape_is_refused(backend, name):
+    """But for layers that did nothing, and so know no shape, and for a reader's own."""
+    layer, x = build(name, "float64")
+    y, cache = layer.forward(x)
+    with pytest.raises(ValueError, match="backward expected dy"):
+        layer.backward(xp.concatenate([y, y]), cache)
+
+
+def test_an_upstream_gradient_of_another_dtype_is_refused():
+    layer = Dense(3, 2)
+    y, cache = layer.forward(np.ones((4, 3), "float32"))
+    with pytest.raises(ValueError, match=r"Dense: backward expected dy \(4, 2\) float32, got \(4, 2\) float64"):
+        layer.backward(y.astype("float64"), cache)
+    assert not layer.dW.any()
+
+
+def test_an_initializer_must_return_the_shape():
+    with pytest.raises(ValueError, match=r"Dense: the initializer must return an array of shape \(3, 2\), got \(2, 3\)"):
+        Dense(3, 2, initializer=lambda rng, shape: rng.uniform(size=shape[::-1]))

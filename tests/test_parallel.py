@@ -1,4 +1,6 @@
 """Batches cut into shares: the same numbers as in one piece, the same bytes each time, and errors that come through."""
+import multiprocessing
+
 import numpy as np
 import pytest
 from cases import Residual, draw
@@ -166,3 +168,24 @@ def test_the_blas_gets_its_threads_back():
     Sequential(Look()).forward(np.ones((3, 2)))
     assert set(inside) == {1}
     assert [library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas"] == threads
+
+
+def test_a_forked_process_has_threads_of_its_own(in_shares):
+    passes(network())                                  # the threads of this process have run
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(passes, (network(),)).get(timeout=60).keys() == passes(network()).keys()
+
+
+def test_the_number_of_threads_can_be_set(monkeypatch):
+    monkeypatch.setattr(parallel, "_threads", None)
+    parallel.use_threads(5)
+    assert parallel.workers() == 5
+    for wrong in (0, -1, 1000, 2.0, "4"):
+        with pytest.raises(ValueError, match="number of threads"):
+            parallel.use_threads(wrong)
+
+
+def test_numpy_settings_reach_every_share(in_shares):
+    net = Sequential(Dense(3, 2, dtype="float32"))
+    with np.errstate(over="ignore", invalid="ignore"):
+        net.forward(np.full((9, 3), 3e38, "float32"))  # elsewhere a warning, which is an error in these tests

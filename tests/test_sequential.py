@@ -279,3 +279,39 @@ def test_a_copy_of_a_layer_can_join_another_network():
     other = Sequential(copy.deepcopy(network[0]), copy.deepcopy(network[2]), copy.deepcopy(network[:2]))
     assert_parameters_lie_in_theta(other)
     assert_parameters_lie_in_theta(network)
+
+
+# --- arrays stay in theta ---
+
+def test_assigning_a_weight_writes_into_theta(backend):
+    network = small_network()
+    W = draw(host_rng(3), network[0].W.shape)
+    network[0].W = W
+    np.testing.assert_array_equal(to_numpy(network.theta[:W.size]), to_numpy(W).ravel())
+    assert_parameters_lie_in_theta(network)
+    network.theta = network.theta * 0
+    assert not to_numpy(network[0].W).any()
+    with pytest.raises(ValueError, match=r'Dense "0": W has shape \(3, 8\), got \(8, 3\)'):
+        network[0].W = W.T
+
+
+def test_a_shallow_copy_takes_nothing_from_the_original():
+    network = small_network()
+    other = copy.copy(network)
+    assert_parameters_lie_in_theta(network)
+    other.theta[...] = 0
+    assert network.theta.any()
+
+
+def test_layers_in_a_list_are_refused_because_nothing_would_train_them():
+    class Parallel(Layer):
+        def __init__(self):
+            self.branches = [Dense(2, 2), Dense(2, 2)]
+
+    with pytest.raises(TypeError, match="self.branches is a list of layers, which nothing would train"):
+        Sequential(Parallel())
+
+
+def test_len_and_iteration():
+    network = small_network()
+    assert len(network) == len(network.layers) and list(network) == network.layers

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import checkpoint, plots
+from minigan import checkpoint, parallel, plots
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = ("samples.png", "curves.png", "training.gif", "log.csv", "config.json", "checkpoint.npz")
@@ -188,3 +188,45 @@ def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):
     elif kind == "other":
         checkpoint.save(path, gan, {"model": "mlp_gan", "sample_shape": [8, 8, 1]})
     assert words in fails(capsys, sample.main, path)
+
+
+def test_a_refused_resume_changes_nothing(capsys, tmp_path):
+    train_gan.main([*SMALL, "--out", str(tmp_path / "run")])
+    capsys.readouterr()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert "has already 4 steps" in fails(capsys, train_gan.main, "--resume", "--out", tmp_path / "run", "--steps", 2)
+    assert "no --dry-run" in fails(capsys, train_gan.main, "--resume", "--out", tmp_path / "run", "--dry-run")
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("steps, save_every", [(50, 1), (2, 1000)])
+def test_parameters_that_are_not_finite_are_never_saved(capsys, tmp_path, steps, save_every):
+    arguments = ["--lr", "100", "--steps", str(steps), "--save-every", str(save_every), "--out", str(tmp_path / "run")]
+    status = train_gan.main(arguments)
+    saved = checkpoint.load(tmp_path / "run" / "checkpoint.npz")
+    assert np.isfinite(saved["G.theta"]).all() and np.isfinite(saved["D.theta"]).all()
+    error = capsys.readouterr().err
+    assert status == 1 and "is not finite" in error and "Warning" not in error
+
+
+def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "_threads", None)
+    options = ["--steps", "6", "--out", str(tmp_path / "run")]
+    train_gan.main([*options, "--threads", "3"])
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["threads"] == 3
+    monkeypatch.setattr(parallel, "_threads", None)
+    assert train_gan.main(["--resume", "--out", str(tmp_path / "run"), "--steps", "8"]) == 0
+    assert parallel.workers() == 3
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "no json", '{"model": "vae"}'])
+def test_a_spoilt_config_is_refused(capsys, tmp_path, content):
+    train_gan.main([*SMALL, "--out", str(tmp_path / "run")])
+    capsys.readouterr()
+    (tmp_path / "run" / "config.json").write_text(content)
+    assert "config.json" in fails(capsys, train_gan.main, "--resume", "--out", tmp_path / "run")
+
+
+def test_another_spelling_of_an_option_is_no_change(tmp_path):
+    train_gan.main([*SMALL, "--loss", "hinge", "--out", str(tmp_path / "run")])
+    assert train_gan.main(["--resume", "--loss", "Hinge", "--out", str(tmp_path / "run"), "--steps", "5"]) == 0

@@ -83,7 +83,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(whole, tmp_path, stop):
     first.start()
     first.train(stop)
     second = make_run(tmp_path / "run")
-    second.resume()
+    second.resume(30)
     assert second.step == stop
     second.train(30)
     assert_same_run(whole, tmp_path / "run")
@@ -99,7 +99,7 @@ def test_a_killed_run_repeats_what_came_after_its_last_checkpoint(whole, tmp_pat
     with open(tmp_path / "run" / "log.csv", "a") as file:
         file.write("18,0.5,0.")                        # killed while it wrote this line
     second = make_run(tmp_path / "run")
-    second.resume()
+    second.resume(30)
     assert second.step == 14
     second.train(30)
     assert_same_run(whole, tmp_path / "run")
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
 
 def test_resume_without_a_checkpoint_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such checkpoint"):
-        make_run(tmp_path).resume()
+        make_run(tmp_path).resume(30)
 
 
 @pytest.mark.parametrize("x, batch_size", [(X[:0], 16), (X, 1)])
@@ -144,7 +144,7 @@ def test_ctrl_c_saves_and_can_be_resumed(whole, tmp_path):
     assert run.train(30) is False
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     second = make_run(tmp_path / "run")
-    second.resume()
+    second.resume(30)
     assert 9 <= second.step < 30
     second.train(30)
     assert_same_run(whole, tmp_path / "run")
@@ -188,7 +188,7 @@ def test_training_runs_on_every_backend(backend, tmp_path):
     run.start()
     run.train(3)
     again = make_run(tmp_path / "run", x=x)
-    again.resume()
+    again.resume(30)
     again.train(5)
     assert again.step == 5
 

@@ -27,6 +27,7 @@ class LeakyReLU(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         positive = cache
+        self.check_upstream(dy, positive.shape, dy.dtype)
         slope = xp.maximum(positive.astype(dy.dtype), self.alpha)      # 1 or alpha; xp.where would be ten times slower
         return slope * dy if input_grad else None
 
@@ -63,6 +64,7 @@ class Tanh(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         y = cache
+        self.check_upstream(dy, y.shape, y.dtype)
         return dy * (1 - y * y) if input_grad else None
 
 
@@ -85,4 +87,5 @@ class Sigmoid(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         y = cache
+        self.check_upstream(dy, y.shape, y.dtype)
         return dy * y * (1 - y) if input_grad else None

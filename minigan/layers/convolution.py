@@ -147,10 +147,9 @@ class Conv2D(_Convolution):
 
     def forward(self, x, train=True):
         self.check_input(x, ("N", "H", "W", self.C), self.W.dtype)
-        for size in x.shape[1:3]:
-            if pad_and_count(size, self.kernel_size, self.stride, self.padding)[2] < 1:
-                raise ValueError(f"{self}: a kernel of {self.kernel_size} does not fit into images of shape {x.shape} "
-                                 f"with padding {self.padding!r}")
+        if min(self.output_shape(x.shape)) < 1:
+            raise ValueError(f"{self}: a kernel of {self.kernel_size} does not fit into images of shape {x.shape} "
+                             f"with padding {self.padding!r}")
         y = conv(x, self.W, self.stride, self.padding)
         if self.bias:
             y += self.b
@@ -158,11 +157,16 @@ class Conv2D(_Convolution):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         x = cache
+        self.check_upstream(dy, self.output_shape(x.shape), x.dtype)
         if param_grads:
             self.dW += conv_weight_grad(x, dy, self.kernel_size, self.stride, self.padding)
             if self.bias:
                 self.db += channel_sum(dy)
         return conv_adjoint(dy, self.W, x.shape, self.stride, self.padding) if input_grad else None
+
+    def output_shape(self, shape):
+        N, *sizes, _ = shape
+        return N, *(pad_and_count(size, self.kernel_size, self.stride, self.padding)[2] for size in sizes), self.F
 
 
 class ConvTranspose2D(_Convolution):
@@ -191,6 +195,7 @@ class ConvTranspose2D(_Convolution):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         x = cache
+        self.check_upstream(dy, self.output_shape(x.shape), x.dtype)
         if param_grads:
             self.dW += conv_weight_grad(dy, x, self.kernel_size, self.stride, self.padding)
             if self.bias:

@@ -36,6 +36,7 @@ class Dense(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         x = cache
+        self.check_upstream(dy, (len(x), self.O), x.dtype)
         if param_grads:
             self.dW += x.T @ dy                        # (I, O) = (I, N) @ (N, O)
             if self.bias:
@@ -56,10 +57,12 @@ class Flatten(Layer):
 
     def forward(self, x, train=True):
         self.check_input(x, ("...", "I"))
-        return x.reshape(x.shape[0], -1), x.shape
+        return x.reshape(x.shape[0], -1), (x.shape, x.dtype)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
-        return dy.reshape(cache) if input_grad else None
+        shape, dtype = cache
+        self.check_upstream(dy, (shape[0], math.prod(shape[1:])), dtype)
+        return dy.reshape(shape) if input_grad else None
 
 
 class Reshape(Layer):
@@ -82,7 +85,9 @@ class Reshape(Layer):
         if math.prod(x.shape[1:]) != math.prod(self.shape):
             raise ValueError(f"{self}: expected {math.prod(self.shape)} numbers a sample, to make {self.shape}, "
                              f"got {x.shape}")
-        return x.reshape(-1, *self.shape), x.shape
+        return x.reshape(-1, *self.shape), (x.shape, x.dtype)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
-        return dy.reshape(cache) if input_grad else None
+        shape, dtype = cache
+        self.check_upstream(dy, (shape[0], *self.shape), dtype)
+        return dy.reshape(shape) if input_grad else None

@@ -40,9 +40,10 @@ class Dropout(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         mask = cache
-        if not input_grad:
-            return None
-        return dy if mask is None else mask * dy
+        if mask is None or not input_grad:
+            return dy if input_grad else None
+        self.check_upstream(dy, mask.shape, mask.dtype)
+        return mask * dy
 
     def _share_of_rng(self):
         """The generator; where the batch is cut into shares (minigan/parallel.py) one of its own for each, seeded by it."""

@@ -11,6 +11,8 @@ discriminator can look at real images, then at fakes, and go back through either
 the point where hand-written GANs that keep activations on `self` get a wrong gradient. Only the parameters are taken as they
 are at the moment, so backward comes before the optimizer's step.
 """
+import copy
+
 import numpy as np
 
 from minigan.backend import asarray, device, host_rng, xp
@@ -33,6 +35,7 @@ class Layer:
     rng = None
     parameter_names = ()
     state_names = ()
+    array_names = ()                           # all arrays that the layer owns
     in_network = False
     takes_shares = False
 
@@ -53,21 +56,39 @@ class Layer:
 
     def add_parameter(self, name, value, dtype):
         """Make the host array `value` a trained parameter: self.W with its gradient self.dW, if the name is "W"."""
-        setattr(self, name, asarray(value.astype(dtype)))
-        setattr(self, "d" + name, xp.zeros(value.shape, dtype))
+        value = value.astype(dtype)
+        if value.dtype.kind != "f":
+            raise TypeError(f"{self}: dtype must be a floating-point one, got {dtype!r}")
+        vars(self)[name], vars(self)["d" + name] = asarray(value), xp.zeros(value.shape, dtype)
         self.parameter_names += (name,)
+        self.array_names += (name, "d" + name)
 
     def add_weight(self, name, shape, initializer, rng, dtype):
         """A parameter drawn by `initializer` from the host generator `rng`; without one, from the generator of seed 0."""
         rng = host_rng(0) if rng is None else rng
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"{self}: rng must be a host generator, minigan.backend.host_rng(seed), got {rng!r}")
-        self.add_parameter(name, initializer(rng, shape), dtype)
+        value = initializer(rng, shape)
+        if value.shape != shape:
+            raise ValueError(f"{self}: the initializer must return an array of shape {shape}, got {value.shape}")
+        self.add_parameter(name, value, dtype)
 
     def add_state(self, name, value, dtype):
         """Make the host array `value` part of what a checkpoint keeps, though no gradient changes it."""
-        setattr(self, name, asarray(value.astype(dtype)))
+        vars(self)[name] = asarray(value.astype(dtype))
         self.state_names += (name,)
+        self.array_names += (name,)
+
+    def __setattr__(self, name, value):
+        """layer.W = ... writes into the array W, which is a piece of the network's theta, and keeps it there."""
+        if name not in self.array_names:
+            return super().__setattr__(name, value)
+        array = vars(self)[name]
+        if value is not array:                         # as it is after layer.W += ...
+            value = asarray(value)
+            if value.shape != array.shape:
+                raise ValueError(f"{self}: {name} has shape {array.shape}, got {value.shape}")
+            array[...] = value
 
     @property
     def children(self):
@@ -117,7 +138,7 @@ class Layer:
                 value = getattr(self, attribute)
                 view = vector[start:start + value.size].reshape(value.shape)
                 view[...] = value
-                setattr(self, attribute, view)
+                vars(self)[attribute] = view
             start += value.size
         for child in self.children.values():
             stop = start + child.size
@@ -131,7 +152,7 @@ class Layer:
         start = 0
         for name in self.parameter_names:
             value = getattr(self, name)
-            setattr(twin, "d" + name, dtheta[start:start + value.size].reshape(value.shape))
+            vars(twin)["d" + name] = dtheta[start:start + value.size].reshape(value.shape)
             start += value.size
         for name, child in self.children.items():
             twin.replace_child(name, child.with_gradients(dtheta[start:start + child.size]))
@@ -141,11 +162,20 @@ class Layer:
     def replace_child(self, name, layer):
         setattr(self, name, layer)
 
+    def __copy__(self):
+        return copy.deepcopy(self)             # a copy with the same arrays would take them out of their network
+
     def __setstate__(self, state):
         """A copy (copy.deepcopy, pickle) owns its arrays, so it belongs to no network yet."""
         vars(self).update(state, in_network=False)
 
     # --- errors ---
+
+    def check_upstream(self, dy, shape, dtype):
+        """Raise unless the upstream gradient has the shape and dtype of the output that it belongs to."""
+        if not isinstance(dy, xp.ndarray) or dy.shape != shape or dy.dtype != dtype:
+            got = f"{dy.shape} {dy.dtype}" if isinstance(dy, xp.ndarray) else type(dy).__name__
+            raise ValueError(f"{self}: backward expected dy {shape} {dtype}, got {got}")
 
     def check_sizes(self, **sizes):
         """Raise unless all are positive whole numbers."""

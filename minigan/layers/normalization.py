@@ -79,6 +79,7 @@ class BatchNorm(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         x_hat, inv_std, train = cache
+        self.check_upstream(dy, x_hat.shape, x_hat.dtype)
         dbeta = channel_sum(dy)                        # (C,)
         dgamma = channel_sum(dy * x_hat)               # (C,)
         if param_grads:

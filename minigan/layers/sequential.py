@@ -15,6 +15,7 @@ class Sequential(Layer):
     """
 
     takes_shares = True
+    array_names = ("theta", "dtheta")
 
     def __init__(self, *layers, name=""):
         for i, layer in enumerate(layers):
@@ -86,11 +87,14 @@ class Sequential(Layer):
 
     def bind(self, theta, dtheta):
         super().bind(theta, dtheta)
-        self.theta, self.dtheta = theta, dtheta
+        vars(self)["theta"], vars(self)["dtheta"] = theta, dtheta
 
     def __setstate__(self, state):
         super().__setstate__(state)
         self._gather()                      # a copied view is no view any more
+
+    def __len__(self):
+        return len(self.layers)
 
     def __getitem__(self, index):
         """network[3] is a layer; network[:3] the network of the first three, which shares their parameters."""
@@ -102,8 +106,8 @@ class Sequential(Layer):
         part = object.__new__(Sequential)
         part.layers, part.name, part.in_network = self.layers[index], self.name, True
         before = sum(layer.size for layer in self.layers[:start])
-        part.theta = self.theta[before:before + part.size]
-        part.dtheta = self.dtheta[before:before + part.size]
+        vars(part)["theta"] = self.theta[before:before + part.size]
+        vars(part)["dtheta"] = self.dtheta[before:before + part.size]
         return part
 
 

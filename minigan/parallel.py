@@ -82,25 +82,28 @@ def backward_in_shares(backward):
         vectors = [network.dtheta, *gradient_vectors(network, size - 1)] if param_grads else [network.dtheta] * size
 
         def share(i):
-            if param_grads and i > 0:
-                vectors[i][...] = 0
             twin = network.with_gradients(vectors[i]) if i > 0 else network
             dx = backward(twin, dy[cache.slices[i]], cache.caches[i], param_grads, input_grad)
             if param_grads:
                 crew().barrier.wait()
-                mine = slice(network.size * i // size, network.size * (i + 1) // size)
-                for vector in vectors[1:]:
-                    network.dtheta[mine] += vector[mine]
+                for part in parts_in_pieces(network.dtheta, network.size * i // size, network.size * (i + 1) // size):
+                    for vector in vectors[1:]:
+                        network.dtheta[part] += vector[part]
+                        vector[part] = 0           # as it has to be for the next pass
             return dx
 
-        results = run(share, size)
+        try:
+            results = run(share, size)
+        except BaseException:
+            _gradients.pop(network, None)
+            raise
         return np.concatenate(results) if input_grad else None
     return of_the_whole
 
 
 def gradient_vectors(network, count):
     kept = _gradients.setdefault(network, [])
-    kept += [np.empty_like(network.dtheta) for _ in range(count - len(kept))]
+    kept += [np.zeros_like(network.dtheta) for _ in range(count - len(kept))]
     return kept[:count]
 
 
@@ -109,13 +112,17 @@ def in_pieces(function, vector):
     if backend.device() != "cpu":
         return function(slice(0, vector.size))
     parts = cut(vector.size, 1)
-    size = PIECE_BYTES // vector.itemsize
 
     def work(i):
-        for start in range(parts[i].start, parts[i].stop, size):
-            function(slice(start, min(start + size, parts[i].stop)))
+        for part in parts_in_pieces(vector, parts[i].start, parts[i].stop):
+            function(part)
 
     run(work, len(parts))
+
+
+def parts_in_pieces(vector, start, stop):
+    size = PIECE_BYTES // vector.itemsize
+    return [slice(i, min(i + size, stop)) for i in range(start, stop, size)]
 
 
 # --- cutting, running ---

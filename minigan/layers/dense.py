@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 
+from minigan.backend import pieces
 from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
 
@@ -38,7 +39,8 @@ class Dense(Layer):
         x = cache
         self.check_upstream(dy, (len(x), self.O), x.dtype)
         if param_grads:
-            self.dW += x.T @ dy                        # (I, O) = (I, N) @ (N, O)
+            for i in pieces(self.I, 4 * self.O * x.itemsize):      # some rows of dW at a time, which stay in the cache
+                self.dW[i] += x[:, i].T @ dy           # (I, O) = (I, N) @ (N, O)
             if self.bias:
                 self.db += dy.sum(axis=0)              # (O,)
         return dy @ self.W.T if input_grad else None   # (N, I) = (N, O) @ (O, I)

@@ -22,7 +22,6 @@ import numpy as np
 
 from minigan import backend
 
-FEWEST_SAMPLES = 8                  # in a share: products with fewer rows are slow
 SMALLEST_SHARE = 1_000_000          # multiply-adds; handing a share to a thread and back takes as long as about so many
 PIECE_BYTES = 1 << 18               # of one vector; a step of Adam works on four, and their temporaries
 MOST_THREADS = 256
@@ -55,8 +54,7 @@ def forward_in_shares(forward):
     def of_the_whole(network, x, train=True):
         if crew() or backend.device() != "cpu" or not isinstance(x, np.ndarray) or x.ndim == 0:
             return forward(network, x, train)
-        takes_shares = all(layer.takes_shares for _, layer in network.walk())
-        slices = cut(len(x), network.size) if takes_shares else [slice(None)]
+        slices = cut(len(x), network.size, smallest_share(network))
         if len(slices) == 1:
             return run(lambda i: forward(network, x, train), 1)[0]
         try:
@@ -111,7 +109,7 @@ def in_pieces(function, vector):
     """function(part) for slices `part` that cover the vector: a part for each worker, cut into pieces that fit a cache."""
     if backend.device() != "cpu":
         return function(slice(0, vector.size))
-    parts = cut(vector.size, 1)
+    parts = cut(vector.size, 1, 1)
 
     def work(i):
         for part in parts_in_pieces(vector, parts[i].start, parts[i].stop):
@@ -167,10 +165,17 @@ def blas():
     return ThreadpoolController()
 
 
-def cut(N, parameters):
+def smallest_share(network):
+    """The fewest samples of a share, by what the layers say: None if one of them wants the batch whole, else the least that
+    any asks for, since the layers that are content with few are those where most of the work is."""
+    wanted = [layer.smallest_share for _, layer in network.walk()]
+    return None if None in wanted else min(wanted)
+
+
+def cut(N, parameters, fewest):
     """Slices of about the same size, one for each worker; fewer where that is too little work. A parameter is used at
-    least once for every sample, so N · parameters is the least number of multiply-adds."""
-    n = max(1, min(workers(), N // FEWEST_SAMPLES, N * parameters // SMALLEST_SHARE))
+    least once for every sample, so N · parameters is the least number of multiply-adds. One slice if `fewest` is None."""
+    n = max(1, min(workers(), N // (fewest or N), N * parameters // SMALLEST_SHARE))
     return [slice(N * i // n, N * (i + 1) // n) for i in range(n)]
 
 

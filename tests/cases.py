@@ -30,7 +30,7 @@ from minigan.layers import (
 class Residual(Layer):
     """y = x + body(x): a composite layer as a reader would write it. It shows that the layer contract composes."""
 
-    takes_shares = True
+    smallest_share = 64
 
     def __init__(self, *layers):
         self.body = Sequential(*layers)
@@ -47,7 +47,7 @@ class Residual(Layer):
 class Parabola(Layer):
     """y = a·x² + b·x + c, with three numbers a feature to learn: a layer with weights as a reader would write it."""
 
-    takes_shares = True
+    smallest_share = 64
 
     def __init__(self, C, dtype="float32"):
         for name in "abc":

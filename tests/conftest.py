@@ -42,7 +42,8 @@ def standin(monkeypatch):
 def in_shares(monkeypatch):
     """Every network cuts every batch, however small, into up to three shares."""
     monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
-    monkeypatch.setattr(parallel, "FEWEST_SAMPLES", 2)
+    of_the_layers = parallel.smallest_share
+    monkeypatch.setattr(parallel, "smallest_share", lambda network: of_the_layers(network) and 2)
     monkeypatch.setattr(parallel, "workers", lambda: 3)
 
 

@@ -108,7 +108,7 @@ def test_a_layer_that_may_mix_samples_gets_the_batch_whole(in_shares):
 class Failing(Layer):
     """Fails in the share that has the last sample."""
 
-    takes_shares = True
+    smallest_share = 64
 
     def forward(self, x, train=True):
         if x[-1, 0] == -1:
@@ -127,14 +127,22 @@ def test_an_error_in_one_share_is_raised_and_no_other_share_waits_for_ever(in_sh
 
 
 def test_small_batches_are_not_cut():
-    assert parallel.cut(100, 10) == [slice(0, 100)]
+    assert parallel.cut(100, 10, 1) == [slice(0, 100)]
 
 
-def test_the_cut_covers_the_batch(monkeypatch):
+def test_the_layers_say_how_small_a_share_may_be():
+    dense, convolution = Sequential(Dense(2, 2), Tanh()), Sequential(Conv2D(2, 3, 3), Flatten(), Dense(48, 1))
+    assert parallel.smallest_share(dense) == 64 and parallel.smallest_share(convolution) == 8
+    assert parallel.smallest_share(Sequential(Conv2D(2, 3, 3), Centred())) is None
+    assert parallel.cut(1000, 10 ** 9, None) == [slice(0, 1000)]
+
+
+@pytest.mark.parametrize("fewest", [1, 8, 64])
+def test_the_cut_covers_the_batch(monkeypatch, fewest):
     monkeypatch.setattr(parallel, "workers", lambda: 4)
     for N in (2, 15, 16, 127, 128):
-        slices = parallel.cut(N, 10 ** 9)
-        assert len(slices) == max(1, min(4, N // parallel.FEWEST_SAMPLES))
+        slices = parallel.cut(N, 10 ** 9, fewest)
+        assert len(slices) == max(1, min(4, N // fewest))
         assert np.concatenate([np.arange(N)[s] for s in slices]).tolist() == list(range(N))
         sizes = [s.stop - s.start for s in slices]
         assert max(sizes) - min(sizes) <= 1

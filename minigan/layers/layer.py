@@ -25,8 +25,8 @@ class Layer:
     states()      (name, value) of what forward changes and a checkpoint must keep: BatchNorm's running statistics
     rng           the generator of a layer that draws random numbers; None for all others
     name          where the layer sits in its network, "D.0": for messages
-    takes_shares  True if the batch may be cut for several cores (minigan/parallel.py): for layers that treat each sample by
-                  itself. A network with any layer that does not say so gets its batches whole
+    smallest_share  for layers that treat each sample by itself: the batch may be cut for several cores, into shares of at
+                  least so many samples (minigan/parallel.py). None, as here, keeps the batches of the whole network whole
 
     A layer made of other layers keeps them as attributes; they are found there (`children`).
     """
@@ -37,7 +37,7 @@ class Layer:
     state_names = ()
     array_names = ()                           # all arrays that the layer owns
     in_network = False
-    takes_shares = False
+    smallest_share = None
 
     def forward(self, x, train=True):
         raise NotImplementedError(f"{self} has no forward")

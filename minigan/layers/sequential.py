@@ -14,7 +14,7 @@ class Sequential(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
-    takes_shares = True
+    smallest_share = 64
     array_names = ("theta", "dtheta")
 
     def __init__(self, *layers, name=""):

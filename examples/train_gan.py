@@ -17,7 +17,7 @@ from minigan import metrics, training
 
 # What each model trains with unless told otherwise. mlp_gan is tuned for the digits, the DCGANs have their tutorials' Adam.
 RECIPES = {
-    "mlp_gan": dict(loss="leastsquares", lr=6e-4, beta1=0.5, batch_size=64, steps=3000),
+    "mlp_gan": dict(loss="leastsquares", lr=6e-4, beta1=0.5, batch_size=64, steps=2800),
     "dcgan_28": dict(loss="nonsaturating", lr=1e-4, beta1=0.9, batch_size=128, steps=5000),
     "dcgan_64": dict(loss="nonsaturating", lr=2e-4, beta1=0.5, batch_size=64, steps=10_000),
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),

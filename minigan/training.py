@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan import backend, checkpoint, machine, plots
+from minigan.doctor import finite, first_bad_layer
 from minigan.files import make_folder, write_whole
 
 COLUMNS = ("step", "loss_D", "loss_G", "score_real", "score_fake")
@@ -201,30 +202,6 @@ def read_log(path, last):
     with open(path, newline="") as file:
         rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
     return [row for row in rows if int(row[0]) <= last]
-
-
-def first_bad_layer(gan, real, z):
-    """A sentence on the first layer whose parameters or output are not finite, on the ways x -> D and z -> G -> D; or None."""
-    def walk(network, x):
-        for layer in network.layers:
-            for name, value, _ in layer.parameters():
-                if not finite(value):
-                    return x, f"{layer} has a {name} that is not finite"
-            x, _ = layer.forward(x, train=True)
-            if not finite(x):
-                return x, f"the output of {layer} is not finite"
-        return x, None
-
-    _, problem = walk(gan.D, real)
-    if problem is None:
-        fake, problem = walk(gan.G, z)
-    if problem is None:
-        _, problem = walk(gan.D, fake)
-    return problem
-
-
-def finite(x):
-    return bool(backend.scalar(backend.xp.isfinite(x).all()))
 
 
 @contextlib.contextmanager

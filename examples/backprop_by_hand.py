@@ -6,16 +6,13 @@ The network is a discriminator of two Dense layers with a tanh between them. Its
 the one that a generator minimises in a least squares GAN: D should say 1. A d before a name means the derivative of
 this loss: dh is ∂loss/∂h, and has the shape of h. Rows are samples.
 """
-import argparse
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 import minigan as mg
-from minigan import plots
-from minigan.files import make_folder
+from minigan import lesson, plots
 
 x = np.array([[1.0, 2.0], [-1.0, 1.0]])                             # (N, I) = (2, 2)
 W1, b1 = np.array([[0.5, -0.5], [0.25, 0.5]]), np.array([0.5, 0.0])
@@ -58,16 +55,7 @@ def show(formula, value, pencil=""):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/backprop_by_hand"), help="folder for the picture")
-    parser.add_argument("--device", help="cpu or cuda, for the comparison with minigan's layers")
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    args = parser.parse_args()
-    try:
-        mg.use(args.device or mg.device())
-        make_folder(args.out)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.error(error)
+    args = lesson.arguments(__doc__, "backprop_by_hand")
 
     h, a, y, loss = forward()
     d = backward(a, y)

@@ -5,16 +5,13 @@
 A network with a wrong gradient often still learns, only worse, and nobody knows why. So check a new layer first: move
 every number that goes into it a little, look at what comes out, and compare with what backward claims.
 """
-import argparse
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import minigan as mg
-from minigan import gradcheck, plots
+from minigan import gradcheck, lesson, plots
 from minigan.backend import scalar, xp
-from minigan.files import make_folder
 from minigan.initializers import glorot_uniform
 
 
@@ -59,16 +56,7 @@ class FirstTry(GainTanh):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/check_your_own_layer"), help="folder for the picture")
-    parser.add_argument("--device", help="cpu or cuda")
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    args = parser.parse_args()
-    try:
-        mg.use(args.device or mg.device())
-        make_folder(args.out)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.error(error)
+    args = lesson.arguments(__doc__, "check_your_own_layer")
 
     # float64: in float32 the rounding of the loss would drown its change.
     x = mg.asarray(mg.host_rng(1).standard_normal((6, 5)))

@@ -6,13 +6,10 @@ What to watch in the film: the background is D's opinion of each place, blue "re
 The fakes are pushed along the arrows, out of the orange, and where they gather D turns orange. In the first 200 steps
 the whole crowd is driven from side to side; then it spreads over the ring; then the ring thins into eight clouds.
 """
-import argparse
 import time
-from pathlib import Path
 
 import minigan as mg
-from minigan import plots
-from minigan.files import make_folder
+from minigan import lesson, plots
 
 BATCH = 128
 LR = 1e-3               # five times what images like: the networks are small, and it falls to zero in the second half
@@ -22,24 +19,12 @@ NEAR = 0.03             # three standard deviations of a cloud
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3000, help="training steps (3000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the data, the weights and the noise (0)")
-    parser.add_argument("--out", type=Path, default=Path("runs/ring_2d"), help="folder for the pictures")
-    parser.add_argument("--device", help="cpu or cuda")
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
-    args = parser.parse_args()
-    if args.steps < 1 or args.seed < 0:
-        parser.error("--steps must be at least 1 and --seed at least 0")
-    try:
-        mg.use(args.device or mg.device())
-        make_folder(args.out)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.error(error)
+    args = lesson.arguments(__doc__, "ring_2d", steps=(3000, 1, "training steps"),
+                            seed=(0, 0, "of the data, the weights and the noise"))
 
     start = time.time()
     host = mg.host_rng(args.seed)                                   # data, batches and weights: on the host
-    noise = mg.rng(args.seed)                                       # z: drawn where it is needed
+    noise = mg.rng([args.seed, 1])                                  # z: drawn where it is needed
     x, _ = mg.datasets.ring(20_000, host)                           # (20000, 2); every cloud has sigma 0.01
     G, D = mg.models.toy_mlp(host, latent_dim=2, width=128)         # 2-128-128-2 and 2-128-128-1
     gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(LR), mg.optimizers.Adam(LR))

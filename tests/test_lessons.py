@@ -100,7 +100,7 @@ def test_from_another_folder_the_pictures_go_to_runs(tmp_path):
     ("ring_2d", ["--out", "{file}"], "cannot write into the folder"),
     ("ring_2d", ["--device", "tpu"], "unknown device 'tpu'"),
     ("ring_2d", ["--steps", "0"], "--steps must be at least 1"),
-    ("ring_2d", ["--seed", "-1"], "--seed at least 0"),
+    ("ring_2d", ["--seed", "-1"], "--seed must be at least 0"),
     ("ring_2d", ["--steps", "many"], "invalid int value: 'many'"),
     ("backprop_by_hand", ["--stepz", "1"], "unrecognized arguments"),
 ])

@@ -76,11 +76,12 @@ def resumed(given, out):
         raise ValueError(f"--resume: {out} holds no run with a readable config.json ({error})") from None
     if not isinstance(options, dict) or not {*DEFAULTS, "model", "threads"} <= options.keys():
         raise ValueError(f"--resume: {out / 'config.json'} is not the config.json of a run")
-    for name, value in complete(options | given).items():
-        if name not in MAY_CHANGE and value != options[name]:
-            raise ValueError(f"--resume: the run in {out} has --{name.replace('_', '-')} {options[name]}, not {value}; "
+    complete_options = complete(options | given)
+    for name, value in complete_options.items():
+        if name not in MAY_CHANGE and value != options.get(name):
+            raise ValueError(f"--resume: the run in {out} has --{name.replace('_', '-')} {options.get(name)}, not {value}; "
                              "without --resume, and with another --out, it is a new run")
-    return complete(options | given)
+    return complete_options
 
 
 def load_data(name, model):

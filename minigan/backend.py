@@ -28,7 +28,7 @@ class _ArrayModule:
 
 
 xp = _ArrayModule()
-PIECE_BYTES = 4 << 20
+PIECE_BYTES = 4 << 20           # of the columns of a convolution at a time; see `pieces`
 _chosen = None                  # the array module; None until something is first computed
 _device = None                  # "cpu", "cuda:0", "cuda:1" ...
 
@@ -112,8 +112,8 @@ def pieces(N, bytes_each):
 
 
 def channel_sum(x):
-    """Σ over all axes but the last: x (..., C) -> (C,), as a product with a row of ones. A BLAS sums over rows on all
-    cores; CuPy's own sum over the first axis of a tall matrix would keep only two blocks of a GPU busy."""
+    """Σ over all axes but the last: x (..., C) -> (C,), as a product with a row of ones: CuPy's own sum
+    over the first axis of a tall matrix would keep only two blocks of a GPU busy."""
     rows = x.reshape(-1, x.shape[-1])
     return (xp.ones((1, rows.shape[0]), x.dtype) @ rows)[0]
 

@@ -56,7 +56,7 @@ class GAN:
         """
         G, D, loss = self.G, self.D, self.loss
         fake, cache_G = G.forward(z)
-        if real.shape[1:] != fake.shape[1:] or real.dtype != fake.dtype:
+        if isinstance(real, backend.xp.ndarray) and (real.shape[1:] != fake.shape[1:] or real.dtype != fake.dtype):
             raise ValueError(f"GAN: real samples are {real.shape[1:]} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}")
         logits_real, cache_real = D.forward(real)
         logits_fake, cache_fake = D.forward(fake)

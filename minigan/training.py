@@ -103,7 +103,7 @@ class Run:
     def train(self, steps, sample_every=500, save_every=1000):
         """Train up to `steps` in all. Returns False if Ctrl-C stopped it before (everything is saved then).
 
-        Raises FloatingPointError, naming the step and the layer, when a loss is no finite number.
+        Raises FloatingPointError, naming the step and the layer, when a loss or a parameter is no finite number.
         """
         for sentence in machine.advice():
             print(f"minigan: {sentence}", file=sys.stderr)

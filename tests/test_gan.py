@@ -380,3 +380,9 @@ def test_networks_are_named_for_messages():
         gan.train_step(np.zeros((5, 3)), np.zeros((5, gan.latent_dim)))
     with pytest.raises(ValueError, match='Dense "G.0".*expected'):
         gan.train_step(np.zeros((5, 2)), np.zeros((5, 2)))
+
+
+def test_a_list_of_images_is_refused_with_a_sentence():
+    gan = trained_gan()
+    with pytest.raises(TypeError, match='"D.0": expected an array'):
+        gan.train_step([[0.0, 0.0]] * 5, np.zeros((5, gan.latent_dim)))

@@ -10,6 +10,11 @@
 Where to read on: README.md, "In which order to read".
 """
 import importlib
+import os
+
+# Where BLAS divides a product between threads of its own, these wait for the next product without sleeping, and keep the cores
+# from NumPy's work in between. OpenBLAS reads this when NumPy is loaded: sleep at once. (After NumPy, it changes nothing.)
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from minigan.backend import asarray, device, host_rng, rng, to_numpy, use
 

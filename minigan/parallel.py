@@ -9,8 +9,10 @@ is what several GPUs or machines do in data-parallel training, and the exception
     Dropout      every share needs random numbers of its own, in an order that does not depend on
                  which thread is the fastest: `from_first`                                            (dropout.py)
 
-The BLAS behind NumPy would rather use its own threads, within each product. On the small products of a GAN these mostly wait
-for each other, and the work between the products stays on one core. So BLAS gets one thread while a network runs.
+The BLAS behind NumPy has threads of its own, which divide each product between them. That leaves all work between the products
+to one core, and in a convolutional network this is much; so BLAS gets one thread while a batch is in shares. A network of Dense
+layers is little but products, and a share of a few rows makes bad ones: to fetch W takes longer than to multiply with it. Its
+batch stays whole, and BLAS gets all threads.
 """
 import contextvars
 import functools
@@ -22,8 +24,8 @@ import numpy as np
 
 from minigan import backend
 
-SMALLEST_SHARE = 1_000_000          # multiply-adds; handing a share to a thread and back takes as long as about so many
-PIECE_BYTES = 1 << 18               # of one vector; a step of Adam works on four, and their temporaries
+SMALLEST_WORK = 1_000_000           # multiply-adds; handing a share to a thread and back takes as long as about so many
+PIECE_BYTES = 1 << 19               # of one vector; a step of Adam works on four, and their temporaries
 MOST_THREADS = 256
 
 
@@ -106,16 +108,17 @@ def gradient_vectors(network, count):
 
 
 def in_pieces(function, vector):
-    """function(part) for slices `part` that cover the vector: a part for each worker, cut into pieces that fit a cache."""
+    """function(part) for slices `part` that cover the vector, pieces that fit a cache; the workers take turns."""
     if backend.device() != "cpu":
         return function(slice(0, vector.size))
-    parts = cut(vector.size, 1, 1)
+    parts = parts_in_pieces(vector, 0, vector.size)
+    size = min(workers(), len(parts))
 
     def work(i):
-        for part in parts_in_pieces(vector, parts[i].start, parts[i].stop):
+        for part in parts[i::size]:
             function(part)
 
-    run(work, len(parts))
+    run(work, size)
 
 
 def parts_in_pieces(vector, start, stop):
@@ -165,6 +168,12 @@ def blas():
     return ThreadpoolController()
 
 
+@functools.cache
+def blas_threads() -> int:
+    """How many threads BLAS has, as it was loaded; the variables OPENBLAS_NUM_THREADS and the like may have set fewer."""
+    return max((library["num_threads"] for library in blas().info() if library["user_api"] == "blas"), default=1)
+
+
 def smallest_share(network):
     """The fewest samples of a share, by what the layers say: None if one of them wants the batch whole, else the least that
     any asks for, since the layers that are content with few are those where most of the work is."""
@@ -173,14 +182,16 @@ def smallest_share(network):
 
 
 def cut(N, parameters, fewest):
-    """Slices of about the same size, one for each worker; fewer where that is too little work. A parameter is used at
-    least once for every sample, so N · parameters is the least number of multiply-adds. One slice if `fewest` is None."""
-    n = max(1, min(workers(), N // (fewest or N), N * parameters // SMALLEST_SHARE))
+    """Slices of about the same size, one for each worker; or a single one, if `fewest` is None or a share would be smaller, or
+    too little work: a parameter is used at least once for every sample, so N · parameters is the least of multiply-adds."""
+    n = workers()
+    if fewest is None or N < n * fewest or N * parameters < n * SMALLEST_WORK:
+        n = 1
     return [slice(N * i // n, N * (i + 1) // n) for i in range(n)]
 
 
 def run(function, size):
-    """[function(0), ..., function(size - 1)], side by side; the first one in this thread."""
+    """[function(0), ..., function(size - 1)], side by side; the first one in this thread. A single one has BLAS' threads."""
     together = Crew(size)
 
     def share(index):
@@ -193,7 +204,7 @@ def run(function, size):
         finally:
             _here.crew = None
 
-    with blas().limit(limits=1, user_api="blas"):
+    with blas().limit(limits=1 if size > 1 else min(workers(), blas_threads()), user_api="blas"):
         # Each thread gets a copy of this one's context, where NumPy keeps what np.errstate says.
         others = [pool().submit(contextvars.copy_context().run, share, index) for index in range(1, size)]
         outcomes = [share(0), *(other.result() for other in others)]

@@ -14,7 +14,7 @@ class LeakyReLU(Layer):
     Source    Maas, Hannun & Ng 2013; alpha 0.3 is Keras' default, DCGANs use 0.2 (arXiv:1511.06434)
     """
 
-    smallest_share = 64
+    smallest_share = 128
 
     def __init__(self, alpha=0.3):
         if not 0 <= alpha <= 1:
@@ -55,7 +55,7 @@ class Tanh(Layer):
     Source    LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.4
     """
 
-    smallest_share = 64
+    smallest_share = 128
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
@@ -78,7 +78,7 @@ class Sigmoid(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
-    smallest_share = 64
+    smallest_share = 128
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))

@@ -115,7 +115,7 @@ def conv_weight_grad(x, dy, kernel_size, stride, padding):
 class _Convolution(Layer):
     """What the two layers share: their arguments, and the checks of these."""
 
-    smallest_share = 8                         # samples have many patches: few of them make large products
+    smallest_share = 2                         # samples have many patches: few of them make large products
 
     def __init__(self, C, F, kernel_size, stride, padding, bias, weight_shape, rng, dtype, initializer):
         self.check_sizes(C=C, F=F, kernel_size=kernel_size, stride=stride)

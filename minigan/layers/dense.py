@@ -19,7 +19,7 @@ class Dense(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
-    smallest_share = 64                        # with fewer rows, to fetch W takes longer than to multiply with it
+    smallest_share = 128                       # of fewer rows BLAS' own threads make more (minigan/parallel.py)
 
     def __init__(self, I, O, bias=True, *, rng=None, dtype="float32", initializer=glorot_uniform):
         self.check_sizes(I=I, O=O)
@@ -55,7 +55,7 @@ class Flatten(Layer):
     Source    Keras, layer Flatten (channels last)
     """
 
-    smallest_share = 64
+    smallest_share = 128
 
     def forward(self, x, train=True):
         self.check_input(x, ("...", "I"))
@@ -76,7 +76,7 @@ class Reshape(Layer):
     Source    Keras, layer Reshape (channels last)
     """
 
-    smallest_share = 64
+    smallest_share = 128
 
     def __init__(self, *shape):
         self.check_sizes(**{f"shape[{i}]": size for i, size in enumerate(shape)})

@@ -18,7 +18,7 @@ class Dropout(Layer):
     Source    Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014
     """
 
-    smallest_share = 64
+    smallest_share = 128
 
     def __init__(self, rate, rng=None):
         """rng: a device generator, minigan.backend.rng(seed); without one, that of seed 0. A host generator works too,

@@ -46,7 +46,7 @@ class BatchNorm(Layer):
               weight of the new one), and so is the biased running variance (PyTorch keeps the unbiased one)
     """
 
-    smallest_share = 64
+    smallest_share = 128
 
     def __init__(self, C, momentum=0.99, eps=1e-3, *, rng=None, dtype="float32"):
         self.check_sizes(C=C)

@@ -14,7 +14,7 @@ class Sequential(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
-    smallest_share = 64
+    smallest_share = 128
     array_names = ("theta", "dtheta")
 
     def __init__(self, *layers, name=""):

@@ -2,8 +2,9 @@
 
     python benchmarks/layers.py --models dcgan_28
 
-Timed on one thread, with the share of the batch that one thread gets. "a step" counts how often each pass occurs in an
-alternating step: G once forward and back; D three times forward, twice back for its own gradients, once on the way to G.
+Timed as in training: where a network's batch is cut into shares, all of them do the layer side by side. "a step" counts how
+often each pass occurs in an alternating step: G once forward and back; D three times forward, twice back for its own gradients,
+once on the way to G.
 """
 import argparse
 import os
@@ -18,25 +19,27 @@ from minigan import models, parallel, rng
 from minigan.backend import host_rng
 
 
-def timed(function, repeats):
-    """Median milliseconds, with the BLAS on one thread as inside a network."""
+def timed(function, shares, repeats):
+    """Median milliseconds until all shares have called the function."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        parallel.run(lambda i: function(), 1)
+        parallel.run(lambda i: function(), shares)
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times)
 
 
 def rows(name, network, x, forwards, backwards, through, repeats):
     """(layer, shape, forward, backward, through, a step) of each layer; "through" is the pass without parameter gradients."""
+    shares = len(parallel.cut(len(x), network.size, parallel.smallest_share(network)))
+    x = x[:len(x) // shares]
     first = next(i for i, layer in enumerate(network.layers) if layer.size)
     for i, layer in enumerate(network.layers):
         y, cache = layer.forward(x)
         dy = host_rng(i).standard_normal(y.shape, dtype="float32")
-        forward = timed(lambda: layer.forward(x), repeats)
-        backward = timed(lambda: layer.backward(dy, cache, input_grad=i > first), repeats) if i >= first else 0
-        only = timed(lambda: layer.backward(dy, cache, param_grads=False), repeats) if through else 0
+        forward = timed(lambda: layer.forward(x), shares, repeats)
+        backward = timed(lambda: layer.backward(dy, cache, input_grad=i > first), shares, repeats) if i >= first else 0
+        only = timed(lambda: layer.backward(dy, cache, param_grads=False), shares, repeats) if through else 0
         total = forwards * forward + backwards * backward + through * only
         yield f"{name}.{i} {type(layer).__name__}", str(y.shape), forward, backward, only, total
         x = y
@@ -48,14 +51,13 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
-    share = max(1, args.batch // parallel.workers())
-    print(f"{describe()}; a share of {share} samples on one thread, ms")
+    print(f"{describe()}; batch {args.batch}, up to {parallel.workers()} shares, ms")
     for model in args.models:
-        gan, real = make_gan(model, share)
-        table = [*rows("G", gan.G, gan.noise(share, rng(0)), 1, 1, 0, args.repeats),
+        gan, real = make_gan(model, args.batch)
+        table = [*rows("G", gan.G, gan.noise(args.batch, rng(0)), 1, 1, 0, args.repeats),
                  *rows("D", gan.D, real, 3, 2, 1, args.repeats)]
         for name, optimizer in (("Adam of G", gan.optimizer_G), ("Adam of D", gan.optimizer_D)):
-            table.append((name, f"({optimizer.network.size},)", 0, 0, 0, timed(optimizer.step, args.repeats)))
+            table.append((name, f"({optimizer.network.size},)", 0, 0, 0, timed(optimizer.step, 1, args.repeats)))
         whole = sum(row[-1] for row in table)
         print(f"\n{model:<24}{'output shape':<22}{'forward':>9}{'backward':>10}{'through':>9}{'a step':>9}{'share':>8}")
         for name, shape, *times in table:

@@ -41,7 +41,7 @@ def standin(monkeypatch):
 @pytest.fixture
 def in_shares(monkeypatch):
     """Every network cuts every batch, however small, into up to three shares."""
-    monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
+    monkeypatch.setattr(parallel, "SMALLEST_WORK", 1)
     of_the_layers = parallel.smallest_share
     monkeypatch.setattr(parallel, "smallest_share", lambda network: of_the_layers(network) and 2)
     monkeypatch.setattr(parallel, "workers", lambda: 3)

@@ -57,10 +57,11 @@ def im2col(x, kernel_size, stride, padding):
     top, bottom, OH = pad_and_count(H, K, S, padding)
     left, right, OW = pad_and_count(W, K, S, padding)
     if top or bottom or left or right:
-        x = xp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    patches = xp.lib.stride_tricks.sliding_window_view(x, (K, K), axis=(1, 2))     # (N, ·, ·, C, K, K), a view
-    patches = patches[:, :(OH - 1) * S + 1:S, :(OW - 1) * S + 1:S]                 # (N, OH, OW, C, K, K)
-    return patches.transpose(0, 1, 2, 4, 5, 3).reshape(N * OH * OW, K * K * C)     # here it is copied
+        image, x = x, xp.zeros((N, top + H + bottom, left + W + right, C), x.dtype)
+        x[:, top:top + H, left:left + W] = image
+    n, h, w, c = x.strides                             # the way in memory from an image, a row, a pixel, a channel to the next
+    patches = xp.lib.stride_tricks.as_strided(x, (N, OH, OW, K, K, C), (n, S * h, S * w, h, w, c))     # a view of x
+    return patches.reshape(N * OH * OW, K * K * C)     # here it is copied
 
 
 def col2im(cols, shape, kernel_size, stride, padding):
@@ -70,10 +71,12 @@ def col2im(cols, shape, kernel_size, stride, padding):
     top, bottom, OH = pad_and_count(H, K, S, padding)
     left, right, OW = pad_and_count(W, K, S, padding)
     patches = cols.reshape(N, OH, OW, K, K, C)
+    rows = xp.zeros((N, top + H + bottom, OW, K, C), cols.dtype)
+    for i in range(K):                                 # row i of all patches at once; among these none overlap
+        rows[:, i:i + OH * S:S] += patches[:, :, :, i]
     x = xp.zeros((N, top + H + bottom, left + W + right, C), cols.dtype)
-    for i in range(K):
-        for j in range(K):                             # tap (i, j) of all patches at once; within one tap none overlap
-            x[:, i:i + OH * S:S, j:j + OW * S:S] += patches[:, :, :, i, j]
+    for j in range(K):                                 # then their columns, in the same way
+        x[:, :, j:j + OW * S:S] += rows[:, :, :, j]
     return x[:, top:top + H, left:left + W]
 
 

@@ -35,17 +35,20 @@ def network_products(network, x):
 
 
 def step_products(gan, real):
-    """{((rows, K), (K, N)): how often} of an alternating step, a sample: forward x W, dx = dy Wᵀ, dW = xᵀ dy."""
+    """{(which, rows, K, N, workers): how often} of an alternating step, a sample: forward x W, dx = dy Wᵀ, dW = xᵀ dy; and how
+    many workers get a share of the batch each (one: the batch stays whole, and BLAS divides the product)."""
     counts = {}
     for network, x, forwards, backwards, through in ((gan.G, gan.noise(1, host_rng(0)), 1, 1, 0), (gan.D, real[:1], 3, 2, 1)):
+        workers = len(parallel.cut(len(real), network.size, parallel.smallest_share(network)))
         for i, (rows, K, N) in enumerate(network_products(network, x)):
-            for product, times in ((("x W", rows, K, N), forwards), (("xT dy", rows, K, N), backwards),
-                                   (("dy WT", rows, K, N), through + (backwards if i > 0 else 0))):
+            size = rows, K, N, workers
+            for product, times in ((("x W", *size), forwards), (("xT dy", *size), backwards),
+                                   (("dy WT", *size), through + (backwards if i > 0 else 0))):
                 counts[product] = counts.get(product, 0) + times
     return counts
 
 
-def product_time(kind, rows, K, N, batch, workers):
+def product_time(kind, rows, K, N, workers, batch):
     """Seconds for one product of the whole batch, every worker with the rows of its share."""
     rng = host_rng(0)
     m = max(1, rows * batch // workers)
@@ -72,11 +75,11 @@ def main():
         step()
         floors, steps = [], []
         for _ in range(args.rounds):
-            floors.append(sum(n * product_time(*product, args.batch, workers) for product, n in counts.items()))
+            floors.append(sum(n * product_time(*product, args.batch) for product, n in counts.items()))
             start = time.perf_counter()
             step()
             steps.append(time.perf_counter() - start)
-        flop = sum(2 * n * rows * K * N * args.batch for (_, rows, K, N), n in counts.items())
+        flop = sum(2 * n * rows * K * N * args.batch for (_, rows, K, N, _), n in counts.items())
         floor, whole = statistics.median(floors), statistics.median(steps)
         print(f"{model:<15}{flop / 1e9:14.1f}{1000 * floor:14.1f}{1000 * whole:10.1f}{whole / floor:15.2f}"
               f"{flop / floor / 1e9:10.0f}")

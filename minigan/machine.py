@@ -29,7 +29,7 @@ def describe():
     found = blas()
     if found:
         name, kernel, threads = found
-        lines += [("BLAS", f"{name}, {kernel} kernels, {threads} threads of its own (1 while minigan's networks run)")]
+        lines += [("BLAS", f"{name}, {kernel} kernels, {threads} threads of its own (one while a batch is in shares)")]
     lines += [("CPU", f"{os.cpu_count()} cores, AVX-512: {'yes' if has_avx512() else 'no'}"),
               ("minigan", f"cuts large batches for {parallel.workers()} threads; device {backend.device()}")]
     lines.append(("GPU", backend.describe_gpu()))

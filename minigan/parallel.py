@@ -69,36 +69,55 @@ def forward_in_shares(forward):
 
 
 def backward_in_shares(backward):
-    """The same for backward. The first share adds into the network's dtheta, all others into vectors of their own."""
+    """The same for backward."""
     @functools.wraps(backward)
     def of_the_whole(network, dy, cache, param_grads=True, input_grad=True):
         if crew() or backend.device() != "cpu":
             return backward(network, dy, cache, param_grads, input_grad)
-        if isinstance(cache, Shares) and len(dy) != cache.slices[-1].stop:
-            raise ValueError(f"{network}: backward expected dy for {cache.slices[-1].stop} samples, got {len(dy)}")
         if not isinstance(cache, Shares):
             return run(lambda i: backward(network, dy, cache, param_grads, input_grad), 1)[0]
-        size = len(cache.slices)
-        vectors = [network.dtheta, *gradient_vectors(network, size - 1)] if param_grads else [network.dtheta] * size
-
-        def share(i):
-            twin = network.with_gradients(vectors[i]) if i > 0 else network
-            dx = backward(twin, dy[cache.slices[i]], cache.caches[i], param_grads, input_grad)
-            if param_grads:
-                crew().barrier.wait()
-                for part in parts_in_pieces(network.dtheta, network.size * i // size, network.size * (i + 1) // size):
-                    for vector in vectors[1:]:
-                        network.dtheta[part] += vector[part]
-                        vector[part] = 0           # as it has to be for the next pass
-            return dx
-
-        try:
-            results = run(share, size)
-        except BaseException:
-            _gradients.pop(network, None)
-            raise
+        if len(dy) != cache.slices[-1].stop:
+            raise ValueError(f"{network}: backward expected dy for {cache.slices[-1].stop} samples, got {len(dy)}")
+        results = add_gradients(network, cache, param_grads, lambda twin, samples, cache_of_share:
+                                backward(twin, dy[samples], cache_of_share, param_grads, input_grad))
         return np.concatenate(results) if input_grad else None
     return of_the_whole
+
+
+def double_backward_in_shares(double_backward):
+    """And for double_backward."""
+    @functools.wraps(double_backward)
+    def of_the_whole(network, v, dy, cache):
+        if crew() or not isinstance(cache, Shares):
+            return double_backward(network, v, dy, cache)
+        results = add_gradients(network, cache, True, lambda twin, samples, cache_of_share:
+                                double_backward(twin, v[samples], dy[samples], cache_of_share))
+        return tuple(None if parts[0] is None else np.concatenate(parts) for parts in zip(*results))
+    return of_the_whole
+
+
+def add_gradients(network, shares, param_grads, function):
+    """[function(network, samples, cache) for each share]. The first share adds into the network's dtheta, the others, through
+    twins of the network, into vectors of their own, which are then added to it."""
+    size = len(shares.slices)
+    vectors = [network.dtheta, *gradient_vectors(network, size - 1)] if param_grads else [network.dtheta] * size
+
+    def share(i):
+        twin = network.with_gradients(vectors[i]) if i > 0 else network
+        result = function(twin, shares.slices[i], shares.caches[i])
+        if param_grads:
+            crew().barrier.wait()
+            for part in parts_in_pieces(network.dtheta, network.size * i // size, network.size * (i + 1) // size):
+                for vector in vectors[1:]:
+                    network.dtheta[part] += vector[part]
+                    vector[part] = 0               # as it has to be for the next pass
+        return result
+
+    try:
+        return run(share, size)
+    except BaseException:
+        _gradients.pop(network, None)
+        raise
 
 
 def gradient_vectors(network, count):

@@ -17,7 +17,9 @@ from minigan.layers import (
     Dense,
     Dropout,
     Flatten,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     LeakyReLU,
     ReLU,
     Reshape,
@@ -30,7 +32,7 @@ from minigan.layers import (
 class Residual(Layer):
     """y = x + body(x): a composite layer as a reader would write it. It shows that the layer contract composes."""
 
-    smallest_share = 64
+    smallest_share = 128
 
     def __init__(self, *layers):
         self.body = Sequential(*layers)
@@ -47,7 +49,7 @@ class Residual(Layer):
 class Parabola(Layer):
     """y = a·x² + b·x + c, with three numbers a feature to learn: a layer with weights as a reader would write it."""
 
-    smallest_share = 64
+    smallest_share = 128
 
     def __init__(self, C, dtype="float32"):
         for name in "abc":
@@ -86,6 +88,9 @@ CASES = {
     "BatchNorm": (lambda w: BatchNorm(3, **w), (6, 3)),
     "BatchNorm, images": (lambda w: BatchNorm(2, momentum=0.8, eps=1e-5, **w), (2, 3, 4, 2)),
     "BatchNorm, two values": (lambda w: BatchNorm(2, eps=0.1, **w), (2, 2)),
+    "LayerNorm": (lambda w: LayerNorm(4, **w), (5, 4)),
+    "LayerNorm, images": (lambda w: LayerNorm(2, eps=1e-5, **w), (2, 3, 4, 2)),
+    "InstanceNorm": (lambda w: InstanceNorm(2, **w), (2, 3, 4, 2)),
     "Sequential": (lambda w: Sequential(Dense(3, 4, bias=False, **w), BatchNorm(4, **w), Tanh(),
                                         Dropout(0.3, rng=device_rng(7)), Dense(4, 2, **w)), (5, 3)),
     "Sequential, empty": (lambda w: Sequential(), (5, 3)),

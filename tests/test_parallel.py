@@ -108,7 +108,7 @@ def test_a_layer_that_may_mix_samples_gets_the_batch_whole(in_shares):
 class Failing(Layer):
     """Fails in the share that has the last sample."""
 
-    smallest_share = 64
+    smallest_share = 128
 
     def forward(self, x, train=True):
         if x[-1, 0] == -1:
@@ -132,7 +132,7 @@ def test_small_batches_are_not_cut():
 
 def test_the_layers_say_how_small_a_share_may_be():
     dense, convolution = Sequential(Dense(2, 2), Tanh()), Sequential(Conv2D(2, 3, 3), Flatten(), Dense(48, 1))
-    assert parallel.smallest_share(dense) == 64 and parallel.smallest_share(convolution) == 8
+    assert parallel.smallest_share(dense) == 128 and parallel.smallest_share(convolution) == 2
     assert parallel.smallest_share(Sequential(Conv2D(2, 3, 3), Centred())) is None
     assert parallel.cut(1000, 10 ** 9, None) == [slice(0, 1000)]
 
@@ -142,7 +142,7 @@ def test_the_cut_covers_the_batch(monkeypatch, fewest):
     monkeypatch.setattr(parallel, "workers", lambda: 4)
     for N in (2, 15, 16, 127, 128):
         slices = parallel.cut(N, 10 ** 9, fewest)
-        assert len(slices) == max(1, min(4, N // fewest))
+        assert len(slices) == (4 if N >= 4 * fewest else 1)
         assert np.concatenate([np.arange(N)[s] for s in slices]).tolist() == list(range(N))
         sizes = [s.stop - s.start for s in slices]
         assert max(sizes) - min(sizes) <= 1
@@ -164,18 +164,35 @@ def test_an_optimizer_step_in_pieces_is_that_of_the_whole(request, monkeypatch):
     assert step() == whole
 
 
-def test_the_blas_gets_its_threads_back():
-    threads = [library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas"]
-    inside = []
+def threads_of_blas():
+    return [library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas"]
 
-    class Look(Layer):
-        def forward(self, x, train=True):
-            inside.extend(library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas")
-            return x, None
 
-    Sequential(Look()).forward(np.ones((3, 2)))
-    assert set(inside) == {1}
-    assert [library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas"] == threads
+class Look(Layer):
+    """Notes how many threads BLAS has while its network runs."""
+
+    def __init__(self, smallest_share, seen):
+        self.smallest_share, self.seen = smallest_share, seen
+
+    def forward(self, x, train=True):
+        self.seen.extend(threads_of_blas())
+        return x, None
+
+
+@pytest.mark.parametrize("smallest_share, threads", [(2, 1), (None, 3)])
+def test_blas_has_one_thread_beside_others_and_all_for_a_whole_batch(in_shares, monkeypatch, smallest_share, threads):
+    monkeypatch.setattr(parallel, "blas_threads", lambda: 64)
+    before, seen = threads_of_blas(), []
+    Sequential(Look(smallest_share, seen), Dense(2, 1, dtype="float64")).forward(np.ones((9, 2)))
+    assert set(seen) == {threads}
+    assert threads_of_blas() == before
+
+
+def test_blas_gets_no_more_threads_than_it_was_loaded_with(in_shares, monkeypatch):
+    monkeypatch.setattr(parallel, "blas_threads", lambda: 2)
+    seen = []
+    Sequential(Look(None, seen), Dense(2, 1, dtype="float64")).forward(np.ones((9, 2)))
+    assert set(seen) == {2}
 
 
 def test_a_forked_process_has_threads_of_its_own(in_shares):

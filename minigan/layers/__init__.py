@@ -5,7 +5,8 @@ from minigan.layers.dense import Dense, Flatten, Reshape
 from minigan.layers.dropout import Dropout
 from minigan.layers.layer import Layer
 from minigan.layers.normalization import BatchNorm
+from minigan.layers.sample_norm import InstanceNorm, LayerNorm
 from minigan.layers.sequential import Sequential
 
-__all__ = ["BatchNorm", "Conv2D", "ConvTranspose2D", "Dense", "Dropout", "Flatten", "Layer", "LeakyReLU", "ReLU", "Reshape",
-           "Sequential", "Sigmoid", "Tanh", "col2im", "im2col"]
+__all__ = ["BatchNorm", "Conv2D", "ConvTranspose2D", "Dense", "Dropout", "Flatten", "InstanceNorm", "Layer", "LayerNorm",
+           "LeakyReLU", "ReLU", "Reshape", "Sequential", "Sigmoid", "Tanh", "col2im", "im2col"]

@@ -31,6 +31,9 @@ class LeakyReLU(Layer):
         slope = xp.maximum(positive.astype(dy.dtype), self.alpha)      # 1 or alpha; xp.where would be ten times slower
         return slope * dy if input_grad else None
 
+    def double_backward(self, v, dy, cache):
+        return self.backward(v, cache), None           # dx = f'(x) · dy, and f' is constant on each side of the kink
+
 
 class ReLU(LeakyReLU):
     """Positive numbers pass, negative ones become zero: LeakyReLU of slope 0.
@@ -67,6 +70,11 @@ class Tanh(Layer):
         self.check_upstream(dy, y.shape, y.dtype)
         return dy * (1 - y * y) if input_grad else None
 
+    def double_backward(self, v, dy, cache):
+        y = cache
+        slope = 1 - y * y
+        return v * slope, v * dy * (-2 * y * slope)    # tanh'' = -2 tanh tanh'
+
 
 class Sigmoid(Layer):
     """The logistic function, into (0, 1). For showing probabilities; the losses take logits, without it.
@@ -89,3 +97,8 @@ class Sigmoid(Layer):
         y = cache
         self.check_upstream(dy, y.shape, y.dtype)
         return dy * y * (1 - y) if input_grad else None
+
+    def double_backward(self, v, dy, cache):
+        y = cache
+        slope = y * (1 - y)
+        return v * slope, v * dy * (slope * (1 - 2 * y))       # σ'' = σ' (1 - 2σ)

@@ -167,6 +167,10 @@ class Conv2D(_Convolution):
                 self.db += channel_sum(dy)
         return conv_adjoint(dy, self.W, x.shape, self.stride, self.padding) if input_grad else None
 
+    def double_backward(self, v, dy, cache):
+        self.dW += conv_weight_grad(v, dy, self.kernel_size, self.stride, self.padding)        # v stands where x stood
+        return conv(v, self.W, self.stride, self.padding), None
+
     def output_shape(self, shape):
         N, *sizes, _ = shape
         return N, *(pad_and_count(size, self.kernel_size, self.stride, self.padding)[2] for size in sizes), self.F
@@ -204,6 +208,10 @@ class ConvTranspose2D(_Convolution):
             if self.bias:
                 self.db += channel_sum(dy)
         return conv(dy, self.W, self.stride, self.padding) if input_grad else None
+
+    def double_backward(self, v, dy, cache):
+        self.dW += conv_weight_grad(dy, v, self.kernel_size, self.stride, self.padding)
+        return conv_adjoint(v, self.W, dy.shape, self.stride, self.padding), None
 
     def output_shape(self, shape):
         """H·S and W·S for padding "same"; else the smallest images that the convolution maps onto images of `shape`."""

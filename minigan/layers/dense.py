@@ -45,6 +45,11 @@ class Dense(Layer):
                 self.db += dy.sum(axis=0)              # (O,)
         return dy @ self.W.T if input_grad else None   # (N, I) = (N, O) @ (O, I)
 
+    def double_backward(self, v, dy, cache):
+        for i in pieces(self.I, 4 * self.O * v.itemsize):
+            self.dW[i] += v[:, i].T @ dy               # dx = dy Wᵀ is bilinear: v stands where x stood
+        return v @ self.W, None
+
 
 class Flatten(Layer):
     """All axes but the first as one: the numbers stay, so the gradient only changes its shape back.
@@ -65,6 +70,9 @@ class Flatten(Layer):
         shape, dtype = cache
         self.check_upstream(dy, (shape[0], math.prod(shape[1:])), dtype)
         return dy.reshape(shape) if input_grad else None
+
+    def double_backward(self, v, dy, cache):
+        return v.reshape(dy.shape), None
 
 
 class Reshape(Layer):
@@ -93,3 +101,6 @@ class Reshape(Layer):
         shape, dtype = cache
         self.check_upstream(dy, (shape[0], *self.shape), dtype)
         return dy.reshape(shape) if input_grad else None
+
+    def double_backward(self, v, dy, cache):
+        return v.reshape(dy.shape), None

@@ -45,6 +45,9 @@ class Dropout(Layer):
         self.check_upstream(dy, mask.shape, mask.dtype)
         return mask * dy
 
+    def double_backward(self, v, dy, cache):
+        return self.backward(v, cache), None
+
     def _share_of_rng(self):
         """The generator; where the batch is cut into shares (minigan/parallel.py) one of its own for each, seeded by it."""
         if crew_size() == 1:

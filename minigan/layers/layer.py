@@ -45,6 +45,11 @@ class Layer:
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         raise NotImplementedError(f"{self} has no backward")
 
+    def double_backward(self, v, dy, cache):
+        """The derivative of backward, for gradient penalties (minigan/penalties.py): for a penalty P with v = ∂P/∂dx, add
+        ∂P/∂W to dW ... and return (u, s) = (∂P/∂dy, ∂P/∂x), s None where backward does not depend on x."""
+        raise NotImplementedError(f"{self} has no double_backward, which a gradient penalty needs")
+
     def __call__(self, x):
         """The layer as a plain function, for evaluation."""
         return self.forward(x, train=False)[0]

@@ -91,3 +91,7 @@ class BatchNorm(Layer):
             M = total(dy.size // self.C)
             dy = dy - total(dbeta) / M - x_hat * (total(dgamma) / M)
         return self.gamma * inv_std * dy
+
+    def double_backward(self, v, dy, cache):
+        raise ValueError(f"{self} makes every output depend on the whole batch, so a single sample has no gradient of its own to "
+                         "penalise; use LayerNorm or InstanceNorm in a critic, or no normalization")

@@ -52,6 +52,23 @@ class Sequential(Layer):
             dy = self.layers[i].backward(dy, cache[i], param_grads, input_grad or i > lowest)
         return dy if input_grad else None
 
+    @parallel.double_backward_in_shares
+    def double_backward(self, v, dy, cache):
+        """The backward pass, layer by layer, seen as a forward pass of its own: the derivation is in minigan/penalties.py."""
+        upstream = [dy]                     # what each layer's backward was given, from the last layer to the first
+        for layer, kept in reversed([*zip(self.layers, cache)][1:]):
+            upstream.append(layer.backward(upstream[-1], kept, param_grads=False))
+        terms = []
+        for layer, kept, dy in zip(self.layers, cache, reversed(upstream)):
+            v, s = layer.double_backward(v, dy, kept)
+            terms.append(s)
+        s = None                            # ∂P/∂x of the layer above, on its way down through the forward pass
+        for layer, kept, term in reversed([*zip(self.layers, cache, terms)]):
+            if s is not None:
+                s = layer.backward(s, kept)
+            s = term if s is None else s if term is None else s + term
+        return v, s
+
     def replace_child(self, name, layer):
         self.layers = [*self.layers[:int(name)], layer, *self.layers[int(name) + 1:]]
 

@@ -1,0 +1,89 @@
+"""LayerNorm and InstanceNorm: BatchNorm's formula, with statistics that one sample has for itself.
+
+    x_hat = (x - mean) · inv_std        y = gamma · x_hat + beta        dx = B(gamma · dy)
+    B(h)  = inv_std · (h - mean(h) - x_hat · mean(h · x_hat))
+
+is derived as for BatchNorm (normalization.py); only `mean` is over other axes. So samples do not mix, the layer does the same in
+training and evaluation, and a gradient penalty can go through it.
+
+For the double backward (minigan/penalties.py) let g = gamma · dy, and P depend on dx by v = ∂P/∂dx. Per group of M values,
+
+    <v, dx> = inv_std · Q,    Q = <v, g> - M mean(v) mean(g) - M mean(v · x_hat) mean(g · x_hat)
+
+is symmetric in v and g, so ∂P/∂g = B(v), hence ∂P/∂dy = gamma · B(v) and ∂P/∂gamma = Σ dy · B(v). x enters in two places. By
+x_hat in Q, whose own derivative is B again:         B( - mean(g · x_hat) · v - mean(v · x_hat) · g )
+and by inv_std, with ∂inv_std/∂x = - inv_std² · x_hat / M:      - inv_std · x_hat · mean(v · dx)
+"""
+import numpy as np
+
+from minigan.backend import channel_sum, xp
+from minigan.layers.layer import Layer
+
+
+class LayerNorm(Layer):
+    """Every sample gets mean 0 and standard deviation 1 over all its values, then each channel its own scale and shift.
+
+    Shapes    x, y (N, ..., C);  gamma, beta (C,);  one mean and variance a sample, over all axes but the first
+    Forward   x_hat = (x - mean) / √(var + eps);  y = gamma · x_hat + beta
+    Backward  dx = B(gamma · dy)      dgamma = Σ dy · x_hat      dbeta = Σ dy
+    Why       B, and its own derivative, stand at the top of this file.
+    Source    Ba, Kiros & Hinton 2016, arXiv:1607.06450; in critics, in place of BatchNorm: arXiv:1704.00028
+    """
+
+    smallest_share = 128
+
+    def __init__(self, C, eps=1e-3, *, rng=None, dtype="float32"):
+        self.check_sizes(C=C)
+        if not eps > 0:
+            raise ValueError(f"{self}: eps must be positive, got {eps!r}")
+        self.C, self.eps = C, float(eps)
+        self.add_parameter("gamma", np.ones(C), dtype)
+        self.add_parameter("beta", np.zeros(C), dtype)
+
+    def mean(self, x):
+        """The mean over the values that share a statistic, in a shape that broadcasts against x."""
+        return x.mean(axis=tuple(range(1, x.ndim)), keepdims=True)
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("...", self.C), self.gamma.dtype)
+        x_hat = x - self.mean(x)
+        inv_std = 1 / xp.sqrt(self.mean(x_hat * x_hat) + self.eps)
+        x_hat *= inv_std
+        return self.gamma * x_hat + self.beta, (x_hat, inv_std)
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        x_hat, inv_std = cache
+        self.check_upstream(dy, x_hat.shape, x_hat.dtype)
+        if param_grads:
+            self.dgamma += channel_sum(dy * x_hat)
+            self.dbeta += channel_sum(dy)
+        return self.B(self.gamma * dy, x_hat, inv_std) if input_grad else None
+
+    def B(self, h, x_hat, inv_std):
+        return inv_std * (h - self.mean(h) - x_hat * self.mean(h * x_hat))
+
+    def double_backward(self, v, dy, cache):
+        x_hat, inv_std = cache
+        g, Bv = self.gamma * dy, self.B(v, x_hat, inv_std)
+        dx = self.B(g, x_hat, inv_std)
+        self.dgamma += channel_sum(dy * Bv)
+        s = self.B(-self.mean(g * x_hat) * v - self.mean(v * x_hat) * g, x_hat, inv_std)
+        return self.gamma * Bv, s - inv_std * x_hat * self.mean(v * dx)
+
+
+class InstanceNorm(LayerNorm):
+    """Every channel of every image gets mean 0 and standard deviation 1 over its pixels, then scale and shift.
+
+    Shapes    x, y (N, H, W, C);  gamma, beta (C,);  one mean and variance a sample and channel, over H and W
+    Forward   as LayerNorm, with these means
+    Backward  as LayerNorm
+    Why       contrast and brightness of the single image are taken out: what an image translation should not depend on
+    Source    Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022
+    """
+
+    def mean(self, x):
+        return x.mean(axis=(1, 2), keepdims=True)
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("N", "H", "W", self.C), self.gamma.dtype)
+        return super().forward(x, train)

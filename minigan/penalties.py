@@ -1,0 +1,109 @@
+"""Gradient penalties: how to differentiate a gradient, by hand.
+
+WGAN-GP and R1 punish a critic D for the steepness of its surface: P = Σₙ φ(‖∇ₓD(xₙ)‖). To train on P takes ∂P/∂θ, the
+derivative of something that is itself a derivative. No new calculus is needed. The backward pass that computes g = ∇ₓD is a
+function like any other, written down in the layers; it can be read as a forward pass, from dy to dx, and gone through backward:
+
+    forward     x₀ = x     x₁ = f₁(x₀)      ...   x_L = f_L(x_{L-1}) = logits
+    backward    g_L = 1    g_{l-1} = backward of f_l at g_l, which also depends on x_{l-1} (by f') and on W_l      g₀ = ∇ₓD
+    penalty     P(g₀)      v₀ = ∂P/∂g₀
+
+In the chain x → ... → x_L → g_L → ... → g₀ → P, the last steps are undone first. v_l = ∂P/∂g_l starts at the image and climbs,
+l = 1 ... L; each layer's `double_backward` takes one step. For a Dense layer backward is g_{l-1} = g_l Wᵀ, bilinear in g_l and W:
+
+    v_l = v_{l-1} W        dW += v_{l-1}ᵀ g_l          compare  y = x W,  dW += xᵀ dy:  v stands where x stood
+
+and for a function of one number, backward is g_{l-1} = f'(x_{l-1}) g_l, so with x short for x_{l-1}:
+
+    v_l = f'(x) v_{l-1}    s_l = f''(x) · v_{l-1} · g_l       s_l: the part of ∂P/∂x_{l-1} that comes through f'
+
+Biases do not occur in backward, so this sweep gives them nothing. Then the x have to be gone through: an ordinary backward pass
+carries the s_l down to x₀ and adds to dW and db on its way, taking up s_l at each layer (`Sequential.double_backward`). If all
+layers are piecewise linear (Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and this second half is empty: the whole double
+backward is then one more sweep with the cost of a forward pass and the products for dW.
+
+A sample must have a gradient of its own, so nothing in D may mix samples: a BatchNorm is refused.
+
+All functions ADD their gradient to D.dtheta, as backward does, and return the value.
+Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1); Drucker & LeCun
+          1992, "Improving generalization performance using double backpropagation"
+"""
+from minigan.backend import xp
+from minigan.layers import BatchNorm
+from minigan.layers.layer import Layer
+
+TINY = 1e-20                                           # under the root: its slope at 0 is infinite, at TINY it is not
+
+
+def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
+    """weight · mean over n of (‖∇ₓD(xₙ)‖ - target)²; D stays a critic with slopes of about `target`.
+
+    Shapes    x (N, ...): the norm is over all axes but the first
+              `known` of the last axis' channels are conditions (labels): D is not differentiated with respect to these
+    Errors    ValueError for a D with BatchNorm; NotImplementedError for a layer that has no double_backward
+    """
+    g, cache, ones = input_gradient(D, x, known)
+    rows = g.reshape(len(ones), -1)                    # a row for each logit (which sees several samples, if D packs them)
+    norm = xp.sqrt((rows * rows).sum(axis=1, keepdims=True) + TINY)
+    v = (2 * weight / len(ones)) * (norm - target) / norm * rows           # ∂P/∂g = 2 weight/N · (norm - target) · g/norm
+    D.double_backward(v.reshape(g.shape), ones, cache)
+    return weight * ((norm - target) * (norm - target)).mean()
+
+
+def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
+    """gradient_norm with target 1 on the lines between real and fake images: at epsilonₙ·realₙ + (1 - epsilonₙ)·fakeₙ.
+
+    Shapes    real, fake (N, ...);  epsilon (N,), numbers in [0, 1], one a sample
+    Why       the best critic has slope 1 almost everywhere on straight lines between the two distributions (proposition 1)
+    """
+    if real.shape != fake.shape or epsilon.shape != (len(real),):
+        raise ValueError(f"wgan_gp: expected real and fake of one shape and one epsilon a sample, got {real.shape}, "
+                         f"{fake.shape} and {epsilon.shape}")
+    epsilon = epsilon.reshape(-1, *[1] * (real.ndim - 1))
+    return gradient_norm(D, epsilon * real + (1 - epsilon) * fake, weight, 1.0, known)
+
+
+def r1(D, real, gamma=10.0, known=0):
+    """gamma/2 · mean over n of ‖∇ₓD(xₙ)‖² on real images: where the data is, D shall be flat.
+
+    Why       without it D keeps pushing fakes that are already right, and the game circles around its solution
+    """
+    g, cache, ones = input_gradient(D, real, known)
+    D.double_backward((gamma / len(ones)) * g, ones, cache)
+    return (0.5 * gamma / len(ones)) * (g * g).sum()
+
+
+def input_gradient(D, x, known=0):
+    """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once, since the gradient of Σₙ D(xₙ) with respect to xₙ is that of D(xₙ)."""
+    for _, layer in D.walk():
+        if isinstance(layer, BatchNorm) or type(layer).double_backward is Layer.double_backward:
+            layer.double_backward(None, None, None)    # raises, before any gradient is added
+    logits, cache = D.forward(x)
+    ones = xp.ones_like(logits)
+    g = D.backward(ones, cache, param_grads=False)
+    if known:
+        g[..., -known:] = 0
+    return g, cache, ones
+
+
+class WGANGP:
+    """wgan_gp as a part of a GAN: called with what D sees of a batch. rng: a device generator, for epsilon."""
+
+    def __init__(self, rng, weight=10.0):
+        self.rng, self.weight = rng, float(weight)
+
+    def __call__(self, D, real, fake, known=0):
+        epsilon = self.rng.random((len(real),), dtype=real.dtype)
+        return wgan_gp(D, real, fake, epsilon, self.weight, known)
+
+
+class R1:
+    """r1 as a part of a GAN."""
+
+    rng = None
+
+    def __init__(self, gamma=10.0):
+        self.gamma = float(gamma)
+
+    def __call__(self, D, real, fake, known=0):
+        return r1(D, real, self.gamma, known)

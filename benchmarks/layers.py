@@ -3,8 +3,8 @@
     python benchmarks/layers.py --models dcgan_28
 
 Timed as in training: where a network's batch is cut into shares, all of them do the layer side by side. "a step" counts how
-often each pass occurs in an alternating step: G once forward and back; D three times forward, twice back for its own gradients,
-once on the way to G.
+often each pass occurs in an alternating step: G once forward and back; D three times forward, twice back for its own
+gradients, once on the way to G.
 """
 import argparse
 import os

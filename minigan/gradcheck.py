@@ -68,23 +68,8 @@ def check_layer(layer, x, train=True, rng=None, h=1e-5, tol=1e-6, entries=200):
     """
     rng = host_rng(2014) if rng is None else rng            # not 0: a reader's x may come from there, and be equal to dy
     x = asarray(x)
-    arrays = {"dx": x} | {f"d{name}": value for name, value, _ in layer.parameters()}
-    for name, value in arrays.items():
-        if value.dtype != "float64":
-            raise TypeError(f"gradcheck of {layer}: {name[1:]} is {value.dtype}; it needs float64 (asarray(x, 'float64'), "
-                            "and layers built with dtype='float64')")
-    drawn = [(generator, rng_state(generator)) for _, generator in layer.generators()]
-    moved = [(value, value.copy()) for _, value in layer.states()]
-
-    def rewind():
-        for generator, state in drawn:                      # dropout draws the same mask at each call
-            set_rng_state(generator, state)
-        for value, start in moved:
-            value[...] = start
-
-    def forward():
-        rewind()
-        return layer.forward(x, train)
+    arrays = _float64_arrays(layer, x)
+    forward, rewind = _repeatable_forward(layer, x, train)
 
     before = to_numpy(x).copy()
     y, cache = forward()
@@ -102,6 +87,64 @@ def check_layer(layer, x, train=True, rng=None, h=1e-5, tol=1e-6, entries=200):
                "forward and backward must write neither into x nor into dy")
     rewind()
     return report
+
+
+def check_double_backward(layer, x, train=True, rng=None, h=1e-5, tol=1e-6, entries=200):
+    """Compare layer.double_backward with central differences of layer.backward: of P = Σ v · dx, with v drawn at random, in
+    dy, x and all parameters. Arguments and result as for check_layer."""
+    rng = host_rng(2014) if rng is None else rng
+    x = asarray(x)
+    arrays = _float64_arrays(layer, x)
+    forward, rewind = _repeatable_forward(layer, x, train)
+    y, cache = forward()
+    dy, v = asarray(rng.standard_normal(y.shape)), asarray(rng.standard_normal(x.shape))
+    kept = [to_numpy(array).copy() for array in (v, dy, x)]
+
+    layer.zero_grad()
+    u, s = layer.double_backward(v, dy, cache)
+    analytic = {"u": u, "s": xp.zeros_like(x) if s is None else s}
+    analytic |= {f"d{name}": gradient for name, _, gradient in layer.parameters()}
+    analytic = {name: to_numpy(gradient).copy() for name, gradient in analytic.items()}
+    report = Report(f"double backward of {layer} at x {x.shape}, {'training' if train else 'evaluation'}")
+    compare(report, lambda: scalar((v * layer.backward(dy, forward()[1], param_grads=False)).sum()),
+            {"u": dy, "s": arrays.pop("dx"), **arrays}, analytic, rng, h, tol, entries)
+    layer.double_backward(v, dy, cache)
+    doubled = all(np.allclose(to_numpy(gradient), 2 * analytic[f"d{name}"], rtol=1e-12, atol=1e-300)
+                  for name, _, gradient in layer.parameters())
+    report.add("second call adds", 0, doubled, "dW must be twice as large")
+    report.add("inputs unchanged", 0, all(np.array_equal(a, to_numpy(b)) for a, b in zip(kept, (v, dy, x))),
+               "double_backward must write neither into v nor into dy nor into x")
+    rewind()
+    layer.zero_grad()
+    return report
+
+
+def _float64_arrays(layer, x):
+    """{"dx": x, "dW": W ...}: the arrays that are moved, by the names of their gradients."""
+    arrays = {"dx": x} | {f"d{name}": value for name, value, _ in layer.parameters()}
+    for name, value in arrays.items():
+        if value.dtype != "float64":
+            raise TypeError(f"gradcheck of {layer}: {name[1:]} is {value.dtype}; it needs float64 (asarray(x, 'float64'), "
+                            "and layers built with dtype='float64')")
+    return arrays
+
+
+def _repeatable_forward(layer, x, train):
+    """(forward, rewind): a forward pass that does the same at each call, and what undoes its traces on the layer."""
+    drawn = [(generator, rng_state(generator)) for _, generator in layer.generators()]
+    moved = [(value, value.copy()) for _, value in layer.states()]
+
+    def rewind():
+        for generator, state in drawn:                      # dropout draws the same mask at each call
+            set_rng_state(generator, state)
+        for value, start in moved:
+            value[...] = start
+
+    def forward():
+        rewind()
+        return layer.forward(x, train)
+
+    return forward, rewind
 
 
 def check_loss(loss, logits_real, logits_fake, h=1e-5, tol=1e-6):

@@ -9,10 +9,10 @@ is what several GPUs or machines do in data-parallel training, and the exception
     Dropout      every share needs random numbers of its own, in an order that does not depend on
                  which thread is the fastest: `from_first`                                            (dropout.py)
 
-The BLAS behind NumPy has threads of its own, which divide each product between them. That leaves all work between the products
-to one core, and in a convolutional network this is much; so BLAS gets one thread while a batch is in shares. A network of Dense
-layers is little but products, and a share of a few rows makes bad ones: to fetch W takes longer than to multiply with it. Its
-batch stays whole, and BLAS gets all threads.
+The BLAS behind NumPy has threads of its own, which divide each product between them. That leaves all work between the
+products to one core, and in a convolutional network this is much; so BLAS gets one thread while a batch is in shares. A
+network of Dense layers is little but products, and a share of a few rows makes bad ones: to fetch W takes longer than to
+multiply with it. Its batch stays whole, and BLAS gets all threads.
 """
 import contextvars
 import functools

@@ -1,30 +1,32 @@
 """Gradient penalties: how to differentiate a gradient, by hand.
 
 WGAN-GP and R1 punish a critic D for the steepness of its surface: P = Σₙ φ(‖∇ₓD(xₙ)‖). To train on P takes ∂P/∂θ, the
-derivative of something that is itself a derivative. No new calculus is needed. The backward pass that computes g = ∇ₓD is a
-function like any other, written down in the layers; it can be read as a forward pass, from dy to dx, and gone through backward:
+derivative of something that is itself a derivative. No new calculus is needed: the backward pass that computes ∇ₓD is a
+function like any other, written down in the layers. It can be read as a second forward pass, from dy to dx, and gone through
+backward.
 
-    forward     x₀ = x     x₁ = f₁(x₀)      ...   x_L = f_L(x_{L-1}) = logits
-    backward    g_L = 1    g_{l-1} = backward of f_l at g_l, which also depends on x_{l-1} (by f') and on W_l      g₀ = ∇ₓD
-    penalty     P(g₀)      v₀ = ∂P/∂g₀
+    forward     x₀ = x       x_l = f_l(x_{l-1}; W_l)                    x_L = logits
+    backward    g_L = 1      g_{l-1} = backward of layer l at g_l       g₀ = ∇ₓD       depends on W_l, and by f' on x_{l-1}
+    penalty     P(g₀)        v₀ = ∂P/∂g₀
 
-In the chain x → ... → x_L → g_L → ... → g₀ → P, the last steps are undone first. v_l = ∂P/∂g_l starts at the image and climbs,
-l = 1 ... L; each layer's `double_backward` takes one step. For a Dense layer backward is g_{l-1} = g_l Wᵀ, bilinear in g_l and W:
+In this chain, x₀ → ... → x_L → g_L → ... → g₀ → P, the steps made last are undone first. So v_l = ∂P/∂g_l starts at the image
+and climbs, l = 1 ... L; each layer's `double_backward` is one step. In a Dense layer g_{l-1} = g_l Wᵀ, a product of g_l and W:
 
-    v_l = v_{l-1} W        dW += v_{l-1}ᵀ g_l          compare  y = x W,  dW += xᵀ dy:  v stands where x stood
+    v_l = v_{l-1} W          dW += v_{l-1}ᵀ g_l           compare y = x W and dW += xᵀ dy: v stands where x stood
 
-and for a function of one number, backward is g_{l-1} = f'(x_{l-1}) g_l, so with x short for x_{l-1}:
+In a function of one number, as tanh, g_{l-1} = f'(x) · g_l, element by element, with x short for x_{l-1}:
 
-    v_l = f'(x) v_{l-1}    s_l = f''(x) · v_{l-1} · g_l       s_l: the part of ∂P/∂x_{l-1} that comes through f'
+    v_l = f'(x) · v_{l-1}    s_l = f''(x) · v_{l-1} · g_l       s_l: the part of ∂P/∂x_{l-1} that comes through f'
 
-Biases do not occur in backward, so this sweep gives them nothing. Then the x have to be gone through: an ordinary backward pass
-carries the s_l down to x₀ and adds to dW and db on its way, taking up s_l at each layer (`Sequential.double_backward`). If all
-layers are piecewise linear (Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and this second half is empty: the whole double
-backward is then one more sweep with the cost of a forward pass and the products for dW.
+Biases do not occur in the backward pass, so this sweep gives them nothing. It has left an s_l at every layer with a curved f.
+The steps x₀ → ... → x_L come next, and these are undone as always: an ordinary backward pass carries the s_l down to x₀,
+taking up s_l at layer l, and adds to dW and db on its way (`Sequential.double_backward`). If all layers are piecewise linear
+(Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and nothing is left to carry: the whole double backward is then the one sweep
+upward, with the cost of a forward pass and of the products for dW.
 
 A sample must have a gradient of its own, so nothing in D may mix samples: a BatchNorm is refused.
 
-All functions ADD their gradient to D.dtheta, as backward does, and return the value.
+All functions ADD their gradient to D.dtheta, as backward does, and return the value of the penalty.
 Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1); Drucker & LeCun
           1992, "Improving generalization performance using double backpropagation"
 """
@@ -74,7 +76,7 @@ def r1(D, real, gamma=10.0, known=0):
 
 
 def input_gradient(D, x, known=0):
-    """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once, since the gradient of Σₙ D(xₙ) with respect to xₙ is that of D(xₙ)."""
+    """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once; for xₙ the gradient of Σₙ D(xₙ) is that of D(xₙ)."""
     for _, layer in D.walk():
         if isinstance(layer, BatchNorm) or type(layer).double_backward is Layer.double_backward:
             layer.double_backward(None, None, None)    # raises, before any gradient is added

@@ -104,6 +104,14 @@ def batch_norm(twin, layer, path, x, train):
     return y
 
 
+def sample_norm(axes):
+    def forward(twin, layer, path, x, train):
+        over = [axis for axis in axes if axis < x.ndim]
+        x_hat = (x - x.mean(over, keepdim=True)) / (x.var(over, correction=0, keepdim=True) + layer.eps).sqrt()
+        return twin.parameters[path + "gamma"] * x_hat + twin.parameters[path + "beta"]
+    return forward
+
+
 def dropout(twin, layer, path, x, train):
     return x * twin.masks[path[:-1]].pop(0) if train and layer.rate > 0 else x
 
@@ -115,6 +123,7 @@ def activation(f):
 FORWARD = {
     layers.Dense: dense, layers.Conv2D: conv2d, layers.ConvTranspose2D: conv_transpose2d,
     layers.BatchNorm: batch_norm, layers.Dropout: dropout,
+    layers.LayerNorm: sample_norm([1, 2, 3]), layers.InstanceNorm: sample_norm([1, 2]),
     layers.LeakyReLU: lambda twin, layer, path, x, train: F.leaky_relu(x, layer.alpha),
     layers.ReLU: activation(torch.relu), layers.Tanh: activation(torch.tanh), layers.Sigmoid: activation(torch.sigmoid),
     layers.Flatten: lambda twin, layer, path, x, train: x.flatten(1),

@@ -93,5 +93,5 @@ class BatchNorm(Layer):
         return self.gamma * inv_std * dy
 
     def double_backward(self, v, dy, cache):
-        raise ValueError(f"{self} makes every output depend on the whole batch, so a single sample has no gradient of its own to "
-                         "penalise; use LayerNorm or InstanceNorm in a critic, or no normalization")
+        raise ValueError(f"{self} makes every output depend on the whole batch, so a sample has no gradient of its own that a "
+                         "penalty could act on; use LayerNorm or InstanceNorm in such a D, or no normalization")

@@ -3,16 +3,18 @@
     x_hat = (x - mean) · inv_std        y = gamma · x_hat + beta        dx = B(gamma · dy)
     B(h)  = inv_std · (h - mean(h) - x_hat · mean(h · x_hat))
 
-is derived as for BatchNorm (normalization.py); only `mean` is over other axes. So samples do not mix, the layer does the same in
-training and evaluation, and a gradient penalty can go through it.
+is derived as for BatchNorm (normalization.py); only `mean` is over other axes. So samples do not mix, the layer does the same
+in training and evaluation, and a gradient penalty can go through it.
 
 For the double backward (minigan/penalties.py) let g = gamma · dy, and P depend on dx by v = ∂P/∂dx. Per group of M values,
 
     <v, dx> = inv_std · Q,    Q = <v, g> - M mean(v) mean(g) - M mean(v · x_hat) mean(g · x_hat)
 
 is symmetric in v and g, so ∂P/∂g = B(v), hence ∂P/∂dy = gamma · B(v) and ∂P/∂gamma = Σ dy · B(v). x enters in two places. By
-x_hat in Q, whose own derivative is B again:         B( - mean(g · x_hat) · v - mean(v · x_hat) · g )
-and by inv_std, with ∂inv_std/∂x = - inv_std² · x_hat / M:      - inv_std · x_hat · mean(v · dx)
+x_hat in Q, with ∂Q/∂x_hat = - mean(g · x_hat) · v - mean(v · x_hat) · g, and with B once more from x_hat to x; and by inv_std,
+with ∂inv_std/∂x = - inv_std² · x_hat / M:
+
+    ∂P/∂x = inv_std · B(∂Q/∂x_hat) - inv_std · x_hat · mean(v · dx)
 """
 import numpy as np
 
@@ -67,8 +69,8 @@ class LayerNorm(Layer):
         g, Bv = self.gamma * dy, self.B(v, x_hat, inv_std)
         dx = self.B(g, x_hat, inv_std)
         self.dgamma += channel_sum(dy * Bv)
-        s = self.B(-self.mean(g * x_hat) * v - self.mean(v * x_hat) * g, x_hat, inv_std)
-        return self.gamma * Bv, s - inv_std * x_hat * self.mean(v * dx)
+        dQ = -self.mean(g * x_hat) * v - self.mean(v * x_hat) * g
+        return self.gamma * Bv, inv_std * (self.B(dQ, x_hat, inv_std) - x_hat * self.mean(v * dx))
 
 
 class InstanceNorm(LayerNorm):

@@ -45,8 +45,11 @@ def restore(gan, content, path="checkpoint") -> None:
     """Put what `load` returned into a GAN of the same make. Raises CheckpointError, before anything is changed, if its
     networks or optimizers have other arrays, other shapes or another dtype."""
     _check(gan_arrays(gan), content, path)
+    for name, network in gan.networks().items():
+        restore_network(network, content, name, path)
+    if gan.penalty is not None and gan.penalty.rng is not None:
+        set_rng_state(gan.penalty.rng, content["penalty.rng"])
     for name in ("G", "D"):
-        restore_network(getattr(gan, name), content, name, path)
         optimizer = getattr(gan, f"optimizer_{name}")
         optimizer.set_state({key: content[f"optimizer_{name}.{key}"] for key in optimizer.state()})
 
@@ -84,7 +87,11 @@ def kind(name, value):
 
 def gan_arrays(gan) -> dict:
     """Name -> array of all that training changes in a GAN."""
-    arrays = network_arrays(gan.G, "G") | network_arrays(gan.D, "D")
+    arrays = {}
+    for name, network in gan.networks().items():
+        arrays |= network_arrays(network, name)
+    if gan.penalty is not None and gan.penalty.rng is not None:
+        arrays["penalty.rng"] = rng_state(gan.penalty.rng)
     for name in ("optimizer_G", "optimizer_D"):
         arrays |= {f"{name}.{key}": value for key, value in getattr(gan, name).state().items()}
     return arrays

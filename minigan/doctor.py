@@ -2,7 +2,7 @@
 from minigan import backend
 
 
-def first_bad_layer(gan, real, z):
+def first_bad_layer(gan, real, z, labels=None):
     """A sentence on the first layer whose parameters or output are not finite, on the ways x -> D and z -> G -> D; or None."""
     def walk(network, x):
         for layer in network.layers:
@@ -14,11 +14,11 @@ def first_bad_layer(gan, real, z):
                 return x, f"the output of {layer} is not finite"
         return x, None
 
-    _, problem = walk(gan.D, real)
+    _, problem = walk(gan.D, gan.with_labels(real, labels))
     if problem is None:
-        fake, problem = walk(gan.G, z)
+        fake, problem = walk(gan.G, gan.with_labels(z, labels))
     if problem is None:
-        _, problem = walk(gan.D, fake)
+        _, problem = walk(gan.D, gan.with_labels(fake, labels))
     return problem
 
 

@@ -8,11 +8,17 @@ The two gradients of a step, by the chain rule, from the loss back to the parame
 
 Each direction needs a part of D only, and asks for that part only: the D step needs no gradient with respect to the images
 (input_grad=False), the G step none with respect to D's parameters (param_grads=False).
+
+Many tricks that keep a GAN stable are layers in front of D, to which D's backward passes the gradient on as to any layer: noise
+and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what either network gets.
 """
+import copy
+
 import numpy as np
 
 from minigan import backend
-from minigan.layers import Dense
+from minigan.backend import xp
+from minigan.layers import Dense, Sequential
 
 
 class GAN:
@@ -24,75 +30,167 @@ class GAN:
     update           "alternating": D first, then G against the new D (Algorithm 1; the default)
                      "simultaneous": both gradients from one forward pass, against the same D (TensorFlow's tutorial)
     latent_dim       the length of z; found by itself where G begins with a Dense layer
+    classes          of a conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784): G takes (N, latent_dim + classes), D takes
+                     (N, ..., C + classes): behind the rest the label, one-hot; for D it is the same at every pixel
+    eye              layers without parameters through which D sees real and fake samples, in training only
+    augment          such layers for the real samples alone
+    penalty          of minigan.penalties: WGANGP(rng) or R1(); its gradient is added in every D step
+    average          weight of the old value in a moving average of G's parameters, which `sample` then uses; 0: none
 
     D sees real and fake images in two passes, so a BatchNorm in D normalises each by its own statistics.
     """
 
-    def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None):
+    def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None, *, classes=0, eye=None,
+                 augment=None, penalty=None, average=0.0):
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
         if G is D or optimizer_G is optimizer_D:
             raise ValueError("GAN: G and D are two networks, and each needs an optimizer of its own; got the same one twice")
         if isinstance(loss, (type, str)) or not hasattr(loss, "discriminator"):
             raise TypeError(f"GAN: loss must be an object such as minigan.losses.NonSaturating(), got {loss!r}")
+        if not 0 <= average < 1:
+            raise ValueError(f"GAN: average must be at least 0 and below 1, got {average!r}")
         if latent_dim is None:
             if not isinstance(G[0], Dense):
                 raise ValueError(f"GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, "
                                  f"not with {G[0]}")
-            latent_dim = G[0].I
+            latent_dim = G[0].I - classes
         for optimizer in (optimizer_G, optimizer_D):
             optimizer.check_free()
         self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, latent_dim
+        self.classes, self.penalty, self.average = classes, penalty, average
+        self.eye, self.augment = eye or Sequential(), augment or Sequential()
         self.optimizer_G, self.optimizer_D = optimizer_G, optimizer_D
         optimizer_G.bind(G)
         optimizer_D.bind(D)
-        G.rename("G")
-        D.rename("D")
+        self.G_average = copy.deepcopy(G) if average else None
+        for name, network in self.networks().items():
+            network.rename(name)
 
-    def train_step(self, real, z):
+    def networks(self):
+        """All networks by name: G and D, and those of the options in use. A checkpoint holds them all."""
+        options = {"eye": self.eye, "augment": self.augment, "G_average": self.G_average}
+        return {"G": self.G, "D": self.D} | {name: network for name, network in options.items() if network}
+
+    def train_step(self, real, z, labels=None):
         """One step of D and one of G, on a batch of real images and one of noise; returns (loss_D, loss_G), on the device.
 
+        labels  (N,) whole numbers, for both, of a conditional GAN
         D's opinion of the batch before the step stays in `scores`: (mean D(x), mean D(G(z))).
         """
-        G, D, loss = self.G, self.D, self.loss
-        fake, cache_G = G.forward(z)
-        if isinstance(real, backend.xp.ndarray) and (real.shape[1:] != fake.shape[1:] or real.dtype != fake.dtype):
+        fake, cache_G = self.G.forward(self.with_labels(z, labels))
+        loss_D, logits_fake, cache_fake = self._discriminator_gradient(real, fake, labels)
+        if self.update == "alternating":
+            self.optimizer_D.step()
+            logits_fake, cache_fake = self._look_again(fake, labels)
+        loss_G = self._generator_gradient(logits_fake, cache_fake, cache_G)
+        if self.update == "simultaneous":
+            self.optimizer_D.step()             # only now: the backward pass above still needed the old D
+        self._step_G()
+        return loss_D, loss_G
+
+    def discriminator_step(self, real, z, labels=None):
+        """One step of D alone, for games with several of them for each step of G; returns loss_D."""
+        fake, _ = self.G.forward(self.with_labels(z, labels))
+        loss_D, _, _ = self._discriminator_gradient(real, fake, labels)
+        self.optimizer_D.step()
+        return loss_D
+
+    def generator_step(self, real, z, labels=None):
+        """One step of G alone, against a D that stays as it is; returns (loss_D, loss_G)."""
+        fake, cache_G = self.G.forward(self.with_labels(z, labels))
+        logits_real, _ = self._look_again(real, labels)
+        logits_fake, cache_fake = self._look_again(fake, labels)
+        self.scores = self.loss.score(logits_real).mean(), self.loss.score(logits_fake).mean()
+        loss_D, _, _ = self.loss.discriminator(logits_real, logits_fake)
+        loss_G = self._generator_gradient(logits_fake, cache_fake, cache_G)
+        self._step_G()
+        return loss_D, loss_G
+
+    # --- the parts of a step ---
+
+    def _discriminator_gradient(self, real, fake, labels):
+        """loss_D with its gradient in D.dtheta; and the logits of the fakes with their cache."""
+        D, loss = self.D, self.loss
+        if isinstance(real, xp.ndarray) and (real.shape[1:] != fake.shape[1:] or real.dtype != fake.dtype):
             raise ValueError(f"GAN: real samples are {real.shape[1:]} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}")
-        logits_real, cache_real = D.forward(real)
-        logits_fake, cache_fake = D.forward(fake)
+        if self.augment:
+            real, _ = self.augment.forward(real)
+        logits_real, cache_real = self.judge(real, labels)
+        logits_fake, cache_fake = self.judge(fake, labels)
         self.scores = loss.score(logits_real).mean(), loss.score(logits_fake).mean()
 
         loss_D, dlogits_real, dlogits_fake = loss.discriminator(logits_real, logits_fake)
         D.zero_grad()
-        D.backward(dlogits_real, cache_real, input_grad=False)
-        D.backward(dlogits_fake, cache_fake, input_grad=False)
-        if self.update == "alternating":
-            self.optimizer_D.step()
-            logits_fake, cache_fake = self._look_again(fake)
+        self.judge_backward(dlogits_real, cache_real, input_grad=False)
+        self.judge_backward(dlogits_fake, cache_fake, input_grad=False)
+        if self.penalty is not None:
+            (seen_real, *_), (seen_fake, *_) = cache_real, cache_fake
+            loss_D = loss_D + self.penalty(D, seen_real, seen_fake, self.classes)
+        return loss_D, logits_fake, cache_fake
 
-        loss_G, dlogits_fake = loss.generator(logits_fake)
-        dfake = D.backward(dlogits_fake, cache_fake, param_grads=False)
-        G.zero_grad()
-        G.backward(dfake, cache_G, input_grad=False)
-        if self.update == "simultaneous":
-            self.optimizer_D.step()             # only now: the backward pass above still needed the old D
+    def _generator_gradient(self, logits_fake, cache_fake, cache_G):
+        """loss_G with its gradient in G.dtheta; D is only passed."""
+        loss_G, dlogits_fake = self.loss.generator(logits_fake)
+        dfake = self.judge_backward(dlogits_fake, cache_fake, param_grads=False)
+        self.G.zero_grad()
+        self.G.backward(dfake, cache_G, input_grad=False)
+        return loss_G
+
+    def _step_G(self):
         self.optimizer_G.step()
-        return loss_D, loss_G
+        if self.G_average is not None:
+            average = self.G_average
+            average.theta += (1 - self.average) * (self.G.theta - average.theta)
+            for (_, value), (_, newest) in zip(average.states(), self.G.states()):
+                value[...] = newest             # running statistics are averages already
 
-    def _look_again(self, fake):
-        """The forward pass of the new D over the fakes, which leaves D's running statistics as the D step made them."""
+    def _look_again(self, x, labels):
+        """A forward pass of D that leaves D's running statistics as they are."""
         saved = [(value, value.copy()) for _, value in self.D.states()]
-        logits, cache = self.D.forward(fake)
+        logits, cache = self.judge(x, labels)
         for value, before in saved:
             value[...] = before
         return logits, cache
 
-    def sample(self, n, seed):
-        """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory."""
+    # --- what the networks get ---
+
+    def judge(self, x, labels=None):
+        """D's logits for x, seen through the eye and with its labels, and a cache for judge_backward."""
+        seen, cache_eye = self.eye.forward(x) if self.eye else (x, None)
+        seen = self.with_labels(seen, labels)
+        logits, cache_D = self.D.forward(seen)
+        return logits, (seen, cache_eye, cache_D)
+
+    def judge_backward(self, dlogits, cache, param_grads=True, input_grad=True):
+        _, cache_eye, cache_D = cache
+        dx = self.D.backward(dlogits, cache_D, param_grads, input_grad)
+        if self.classes and input_grad:
+            dx = dx[..., :-self.classes]        # the labels are given, nobody can move them
+        return self.eye.backward(dx, cache_eye) if self.eye and input_grad else dx
+
+    def with_labels(self, x, labels):
+        """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
+        if not self.classes:
+            return x
+        if labels is None or labels.shape != (len(x),) or labels.dtype.kind not in "iu":
+            got = None if labels is None else f"{labels.shape} {labels.dtype}"
+            raise ValueError(f"GAN: with {self.classes} classes, expected one whole number a sample as labels, ({len(x)},), "
+                             f"got {got}")
+        one_hot = (labels[:, None] == xp.arange(self.classes)).astype(x.dtype)
+        one_hot = one_hot.reshape(len(x), *[1] * (x.ndim - 2), self.classes)
+        return xp.concatenate([x, xp.broadcast_to(one_hot, (*x.shape[:-1], self.classes))], axis=-1)
+
+    def sample(self, n, seed, labels=None):
+        """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory. Without labels,
+        those of a conditional GAN are 0, 1, 2 ... in turn. If there is a moving average of G, it is the one that is asked."""
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise ValueError(f"GAN.sample: n must be a whole number of at least 1, got {n!r}")
-        z = self.noise(n, backend.rng(seed))
-        return backend.xp.concatenate([self.G(z[i:i + 256]) for i in range(0, n, 256)])
+        if self.classes and labels is None:
+            labels = xp.arange(n) % self.classes
+        z = self.with_labels(self.noise(n, backend.rng(seed)), labels)
+        G = self.G if self.G_average is None else self.G_average
+        return xp.concatenate([G(z[i:i + 256]) for i in range(0, n, 256)])
 
     def noise(self, n, rng):
         """z ~ N(0, 1), (n, latent_dim), from a device generator."""

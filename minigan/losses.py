@@ -47,7 +47,40 @@ class Loss:
         return logits
 
 
-class Minimax(Loss):
+class CrossEntropy(Loss):
+    """What Minimax and NonSaturating share: D's side. `real_label` below 1, 0.9 say, is one-sided label smoothing: D is
+    asked for a probability of 0.9 on real images, so that it does not become endlessly sure of them; with t = real_label,
+
+        -t log s(a) - (1-t) log(1 - s(a)) = softplus(-a) + (1-t)·a          derivative s(a) - t
+
+    The fakes' label stays 0: else D would defend fakes where no real image is (Salimans et al. 2016, arXiv:1606.03498, 3.4).
+    """
+
+    def __init__(self, real_label=1.0):
+        self.real_label = check_real_label(self, real_label)
+
+    def discriminator(self, logits_real, logits_fake):
+        a, b = logits_real, logits_fake
+        _check(self, a, b)
+        value = softplus(-a).mean() + softplus(b).mean()
+        da = -sigmoid(-a)
+        if self.real_label < 1:
+            value = value + (1 - self.real_label) * a.mean()
+            da = da + (1 - self.real_label)
+        return value, da / len(a), sigmoid(b) / len(b)
+
+    def score(self, logits):
+        """D(x) = s(logit), the probability that the sample is real."""
+        return sigmoid(logits)
+
+
+def check_real_label(loss, real_label):
+    if not 0.5 < real_label <= 1:
+        raise ValueError(f"{loss}: real_label must be above 0.5 and at most 1, got {real_label!r}")
+    return float(real_label)
+
+
+class Minimax(CrossEntropy):
     """The original game, min over G of max over D of  E log D(x) + E log(1 - D(G(z))),  with D = s(logit).
 
                      value                                       derivative
@@ -58,23 +91,13 @@ class Minimax(Loss):
     Source    Goodfellow et al. 2014, arXiv:1406.2661, eq. 1
     """
 
-    def discriminator(self, logits_real, logits_fake):
-        a, b = logits_real, logits_fake
-        _check(self, a, b)
-        value = softplus(-a).mean() + softplus(b).mean()
-        return value, -sigmoid(-a) / len(a), sigmoid(b) / len(b)
-
     def generator(self, logits_fake):
         b = logits_fake
         _check(self, b)
         return -softplus(b).mean(), -sigmoid(b) / len(b)
 
-    def score(self, logits):
-        """D(x) = s(logit), the probability that the sample is real."""
-        return sigmoid(logits)
 
-
-class NonSaturating(Minimax):
+class NonSaturating(CrossEntropy):
     """The same game for D; G maximises log D(G(z)) in place of minimising log(1 - D(G(z))).
 
                      value                                       derivative
@@ -98,15 +121,18 @@ class LeastSquares(Loss):
     discriminator    mean (a - 1)²/2 + mean b²/2                 (a - 1)/N     b/N
     generator        mean (b - 1)²/2                             (b - 1)/N
 
-    The output is linear: behind a sigmoid the derivative would get a factor s(1-s), which is gone when D is sure.
+    With a `real_label` of 0.9, say, D pulls real images to 0.9 (one-sided label smoothing, see CrossEntropy). The
+    output is linear: behind a sigmoid the derivative would get a factor s(1-s), which is gone when D is sure.
     Source    Mao et al. 2017, arXiv:1611.04076, eq. 2 and 9 (a 0-1 coding)
     """
 
+    def __init__(self, real_label=1.0):
+        self.real_label = check_real_label(self, real_label)
+
     def discriminator(self, logits_real, logits_fake):
-        a, b = logits_real, logits_fake
+        a, b = logits_real - self.real_label, logits_fake
         _check(self, a, b)
-        value = 0.5 * ((a - 1) * (a - 1)).mean() + 0.5 * (b * b).mean()
-        return value, (a - 1) / len(a), b / len(b)
+        return 0.5 * (a * a).mean() + 0.5 * (b * b).mean(), a / len(a), b / len(b)
 
     def generator(self, logits_fake):
         b = logits_fake
@@ -157,9 +183,9 @@ class Hinge(Wasserstein):
 LOSSES = {loss.__name__.lower(): loss for loss in (Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge)}
 
 
-def by_name(name):
+def by_name(name, **options):
     """The loss of this name, in any spelling: "NonSaturating", "non_saturating", "nonsaturating" ..."""
     loss = LOSSES.get(name.lower().replace("_", "").replace("-", ""))
     if loss is None:
         raise ValueError(f"there is no loss {name!r}; there are {', '.join(LOSSES)}")
-    return loss()
+    return loss(**options)

@@ -14,6 +14,7 @@ class Optimizer:
     """bind(network) once, then step() once the gradient is in dtheta; `state` and `set_state` are for checkpoints."""
 
     network = None
+    rules = ()                                         # of minigan.rules: clipping, penalties on weights, decay
     vector_names = ()                                  # the vectors, as long as theta, that it keeps
 
     def check_free(self):
@@ -31,8 +32,12 @@ class Optimizer:
         """One step of theta, with the gradient that is in dtheta. Every coordinate goes its own way, so the vectors can be
         cut into parts for the cores, and into pieces that stay in the caches from the first line of `update` to the last."""
         self.t += 1
+        for rule in self.rules:
+            rule.before(self.network)
         vectors = self.network.theta, self.network.dtheta, *(getattr(self, name) for name in self.vector_names)
         parallel.in_pieces(lambda part: self.update(*(vector[part] for vector in vectors)), self.network.theta)
+        for rule in self.rules:
+            rule.after(self.network, self.lr)
 
     def update(self, theta, dtheta, *vectors):
         """The formula of the step, on any part of the vectors, in place."""
@@ -60,9 +65,9 @@ class SGD(Optimizer):
 
     vector_names = ("velocity",)
 
-    def __init__(self, lr, momentum=0.0):
+    def __init__(self, lr, momentum=0.0, *, rules=()):
         check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
-        self.lr, self.momentum = float(lr), float(momentum)
+        self.lr, self.momentum, self.rules = float(lr), float(momentum), tuple(rules)
 
     def update(self, theta, dtheta, velocity):
         velocity *= self.momentum
@@ -84,9 +89,10 @@ class Adam(Optimizer):
 
     vector_names = ("m", "v")
 
-    def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8):
+    def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8, *, rules=()):
         check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
         self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
+        self.rules = tuple(rules)
 
     def update(self, theta, dtheta, m, v):
         m += (1 - self.beta1) * (dtheta - m)

@@ -52,13 +52,23 @@ def shuffled(n, seed, epoch):
 class Run:
     """A GAN in training on the host array x, in the folder `out`. `config`, any JSON value, is kept with it.
 
+    labels            (len(x),) of a conditional GAN
+    critic_steps      steps of D for each step of G; all see batches of their own
+    generator_from    the step from which G alone is trained, against a D that stays as it is
+    schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
+    doctor            looks at the GAN every 100 steps; what he has to say is printed (minigan/doctor.py)
     Errors    ValueError for an empty x;  FileExistsError if `out` holds another run;  OSError if it cannot be written
     """
 
-    def __init__(self, gan, x, out, *, batch_size=64, seed=0, config=None):
+    def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
+                 generator_from=None, schedule=None, doctor=None):
         if len(x) == 0 or batch_size < 2:
             raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
-        self.gan, self.x, self.out, self.seed, self.config = gan, x, Path(out), seed, config
+        if gan.classes and (labels is None or len(labels) != len(x)):
+            raise ValueError(f"training: a conditional GAN needs a label for each of the {len(x)} samples")
+        self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
+        self.critic_steps, self.schedule, self.doctor = critic_steps, schedule, doctor
+        self.generator_from = math.inf if generator_from is None else generator_from
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.step = 0
@@ -124,21 +134,41 @@ class Run:
                 if self.step % 100 == 0:
                     self._flush()
                     recent = self._snapshot()
+                    self._ask_doctor(bar)
         self.save()
         self._final_pictures()
         return self.step >= steps
 
     def train_step(self):
         """One step of the run; its row of the log."""
-        real = backend.asarray(self.x[self.batches[self.step]])
-        z = self.gan.noise(len(real), self.noise)
-        losses = self.gan.train_step(real, z)
+        if self.schedule is not None:
+            self.schedule(self.step)
+        if self.step >= self.generator_from:
+            losses = self.gan.generator_step(*self.batch(self.critic_steps - 1))
+        else:
+            for i in range(self.critic_steps - 1):
+                self.gan.discriminator_step(*self.batch(i))
+            losses = self.gan.train_step(*self.batch(self.critic_steps - 1))
         self.step += 1
         row = (self.step, *(backend.scalar(value) for value in (*losses, *self.gan.scores)))
         self.rows.append(row)
         return row
 
+    def batch(self, i, noise=None):
+        """(real, z, labels) of the i-th step of D within this step."""
+        chosen = self.batches[self.step * self.critic_steps + i]
+        labels = None if not self.gan.classes else backend.asarray(self.labels[chosen])
+        return backend.asarray(self.x[chosen]), self.gan.noise(self.batches.size, noise or self.noise), labels
+
     # --- when it goes wrong ---
+
+    def _ask_doctor(self, bar):
+        """On noise of its own, so that the run is the same with him and without."""
+        if self.doctor is not None:
+            real, z, labels = self.batch(0, backend.rng([self.seed, 2]))
+            self.doctor.look(self.gan, real, z, labels)
+            for sentence in self.doctor.advice():
+                bar.write(f"step {self.step}: {sentence}", file=sys.stderr)
 
     def _snapshot(self):
         """The run in memory, from which up to 100 steps can be repeated."""
@@ -156,7 +186,9 @@ class Run:
         self.step = int(recent["step"])
         while self.step < failed - 1:
             self.train_step()
-        batch = backend.asarray(self.x[self.batches[self.step]]), self.gan.noise(self.batches.size, self.noise)
+        for i in range(self.critic_steps - 1):
+            self.gan.discriminator_step(*self.batch(i))
+        batch = self.batch(self.critic_steps - 1)
         culprit = first_bad_layer(self.gan, *batch)
         if culprit is None:                            # then it is the new D, which G is trained against
             self.gan.train_step(*batch)
@@ -182,11 +214,11 @@ class Run:
         write_whole(self.out / "log.csv", text.getvalue().encode())
 
     def _picture(self, path):
-        fake = backend.to_numpy(self.gan.sample(64 if self.x.ndim == 4 else 1000, self.seed))
-        if self.x.ndim == 4:
-            plots.save_grid(path, fake)
+        if self.x.ndim == 4:                           # of a conditional GAN a column for each class
+            classes = self.gan.classes
+            plots.save_grid(path, self.gan.sample(8 * classes or 64, self.seed), classes or None)
         else:
-            plots.save_points(path, self.x[:1000], fake)
+            plots.save_points(path, self.x[:1000], backend.to_numpy(self.gan.sample(1000, self.seed)))
 
     def _final_pictures(self):
         self._picture(self.out / "samples.png")

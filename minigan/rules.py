@@ -1,0 +1,84 @@
+"""Rules that an optimizer follows beside its own formula: penalties on weights, clipping, decay.
+
+Adam(2e-4, rules=[L2(1e-4), ClipNorm(1.0)]) asks each rule, in this order, before the step, when the gradient is in dtheta, and
+after it, when theta has moved. "Weights" are the parameters called W: biases, gamma and beta are few and do no harm.
+"""
+import math
+
+from minigan.backend import xp
+
+
+class Rule:
+    """before(network) changes the gradient, after(network, lr) the parameters."""
+
+    def __init__(self, amount):
+        if not 0 <= amount < math.inf:
+            raise ValueError(f"{type(self).__name__}: expected a number of at least 0, got {amount!r}")
+        self.amount = float(amount)
+
+    def before(self, network):
+        pass
+
+    def after(self, network, lr):
+        pass
+
+
+def weights(network):
+    """(W, dW) of every layer that has weights."""
+    return [(value, gradient) for name, value, gradient in network.parameters() if name.split(".")[-1] == "W"]
+
+
+class L1(Rule):
+    """Adds amount · Σ|W| to the loss; dW += amount · sign(W): a constant pull, which makes small weights exactly small."""
+
+    def before(self, network):
+        for W, dW in weights(network):
+            dW += self.amount * xp.sign(W)
+
+
+class L2(Rule):
+    """Adds amount/2 · Σ W² to the loss; dW += amount · W. With Adam this is no even decay: Adam divides every gradient by its
+    own size, and the pull with it, so weights with large gradients are pulled less. See WeightDecay."""
+
+    def before(self, network):
+        for W, dW in weights(network):
+            dW += self.amount * W
+
+
+class WeightDecay(Rule):
+    """W = (1 - lr · amount) W after the step, outside of Adam: every weight shrinks at the same rate.
+
+    Source    Loshchilov & Hutter 2019, arXiv:1711.05101 (decoupled weight decay, "AdamW")
+    """
+
+    def after(self, network, lr):
+        for W, _ in weights(network):
+            W *= 1 - lr * self.amount
+
+
+class ClipValue(Rule):
+    """Every entry of the gradient into [-amount, amount]. The direction of the gradient changes."""
+
+    def before(self, network):
+        xp.clip(network.dtheta, -self.amount, self.amount, out=network.dtheta)
+
+
+class ClipNorm(Rule):
+    """A gradient that is longer than amount is made that long; its direction stays.
+
+    Source    Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1
+    """
+
+    def before(self, network):
+        norm = xp.sqrt((network.dtheta * network.dtheta).sum())
+        network.dtheta *= self.amount / xp.maximum(norm, self.amount)
+
+
+class WeightClip(Rule):
+    """All parameters of the critic into [-amount, amount] after each step: the first, crude way to a Lipschitz critic.
+
+    Source    Arjovsky, Chintala & Bottou 2017, arXiv:1701.07875, algorithm 1 (amount 0.01, RMSProp, lr 5e-5)
+    """
+
+    def after(self, network, lr):
+        xp.clip(network.theta, -self.amount, self.amount, out=network.theta)

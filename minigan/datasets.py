@@ -71,7 +71,7 @@ def _check_draw(n, rng):
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"expected rng to be a numpy.random.Generator, e.g. default_rng(0), got {type(rng).__name__}")
     if n < 1:
-        raise ValueError(f"expected n >= 1, got {n}")
+        raise ValueError(f"expected n >= 1, got n {n}")
 
 
 def digits():

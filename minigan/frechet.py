@@ -4,16 +4,16 @@ Both clouds are taken for Gaussians, N(m₁, C₁) and N(m₂, C₂), whose dist
 
     d² = ‖m₁ - m₂‖² + tr(C₁ + C₂ - 2 (C₁ C₂)^½)
 
-C₁ C₂ is not symmetric, and its root is delicate to compute. But with the symmetric root S = C₁^½ the matrix S C₂ S has the same
-eigenvalues λ (C₁ C₂ = S (S C₂ S) S⁻¹), is symmetric, and none of its λ is negative. The trace of a root is all that is needed:
+C₁ C₂ is not symmetric, and its root is delicate to compute. But with the symmetric root S = C₁^½ the matrix S C₂ S has the
+same eigenvalues λ (C₁ C₂ = S (S C₂ S) S⁻¹), is symmetric, and no λ is negative. The trace of a root is all that is needed:
 
     tr (C₁ C₂)^½ = tr (S C₂ S)^½ = Σ √λ
 
 so two symmetric eigenvalue problems do, S = U diag(√a) Uᵀ from C₁ = U diag(a) Uᵀ, and then λ.
 
 Source    Dowson & Landau 1982, "The Fréchet distance between multivariate normal distributions", J. Multivariate Analysis 12;
-          for images: Heusel et al. 2017, arXiv:1706.08500 (FID), with the features of Inception. Here they are those of minigan's
-          own classifier, so the numbers compare with no published FID, and with each other only for one and the same judge.
+          for images: Heusel et al. 2017, arXiv:1706.08500 (FID), with the features of Inception. Here they are those of
+          minigan's own classifier: the numbers compare with no published FID, and with each other only for the same judge.
 """
 import dataclasses
 

@@ -22,7 +22,6 @@ __version__ = "0.1.0"
 
 # Everything else is loaded when it is first used, so that `import minigan` takes hardly longer than `import numpy`.
 _MODULES = ("backend", "checkpoint", "datasets", "doctor", "frechet", "gan", "gradcheck", "initializers", "layers", "lesson",
-_MODULES = ("backend", "checkpoint", "datasets", "doctor", "frechet", "gan", "gradcheck", "initializers", "layers", "lesson",
             "losses", "machine", "metrics", "models", "optimizers", "parallel", "penalties", "plots", "rules", "training")
 _CLASSES = {"GAN": "gan", "Layer": "layers", "Sequential": "layers"}
 

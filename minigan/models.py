@@ -16,6 +16,7 @@ from minigan.layers import (
     Dropout,
     Flatten,
     LeakyReLU,
+    Maxout,
     Pack,
     ReLU,
     Reshape,
@@ -120,6 +121,25 @@ def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32
         return Sequential(*hidden, Dense(sizes[-1], O, **w), name=name)
 
     return network(latent_dim, data_dim, "G"), network(data_dim, 1, "D")
+
+
+def pacgan_toy(rng, latent_dim=2, packing=1, *, dtype="float32"):
+    """The networks of PacGAN's experiments with points in the plane; D looks at `packing` points at once.
+
+    Source    Lin et al. 2018, arXiv:1712.04086, section 4.1; sizes, weights and BatchNorm's momentum as in its program,
+              https://github.com/fjxmlzn/PacGAN
+    """
+    w = dict(rng=rng, dtype=dtype, initializer=normal(0.02))
+    n = dict(momentum=0.95, eps=1e-4, dtype=dtype)
+    hidden = []
+    for I in (latent_dim, 400, 400, 400):
+        hidden += [Dense(I, 400, bias=False, **w), BatchNorm(400, **n), ReLU()]
+    G = Sequential(*hidden, Dense(400, 2, **w), name="G")
+    D = Sequential(
+        Pack(packing),
+        Maxout(2 * packing, 200, pieces=5, **w), Maxout(200, 200, pieces=5, **w), Maxout(200, 200, pieces=5, **w),
+        Dense(200, 1, **w), name="D")
+    return G, D
 
 
 MODELS = {model.__name__: model for model in (mlp_gan, dcgan_28, dcgan_64, dcgan_64_stem, toy_mlp)}

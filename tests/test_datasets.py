@@ -481,6 +481,49 @@ def test_real_mnist_checksums(monkeypatch, tmp_path):
     assert hashlib.md5(train_labels).hexdigest() == datasets.MNIST_MD5[f"{TRAIN_LABELS}.gz"]
 
 
+# ---- stacked digits ----
+
+def unstacked(x, labels):
+    """The three channels, as grey images, with the digit that the label says each is."""
+    return [(x[..., c:c + 1], labels // 10 ** (2 - c) % 10) for c in range(3)]
+
+
+def test_stacked_digits():
+    x, labels = datasets.stacked_digits(50, rng())
+    grey, digit = datasets.digits()
+    assert x.shape == (50, 8, 8, 3) and x.dtype == np.float32 and labels.shape == (50,) and labels.dtype == np.int64
+    for images, digits in unstacked(x, labels):
+        for image, wanted in zip(images, digits):
+            place, = np.nonzero((grey == image).all(axis=(1, 2, 3)))
+            assert set(digit[place]) == {wanted}
+    again, other = datasets.stacked_digits(50, rng()), datasets.stacked_digits(50, np.random.default_rng(99))
+    assert np.array_equal(x, again[0]) and np.array_equal(labels, again[1]) and not np.array_equal(x, other[0])
+
+
+def test_stacked_digits_are_independent_draws():
+    _, labels = datasets.stacked_digits(20_000, rng())
+    assert len(np.unique(labels)) == 1000
+    red, green, blue = labels // 100, labels // 10 % 10, labels % 10
+    for a, b in ((red, green), (red, blue), (green, blue)):
+        assert abs(np.corrcoef(a, b)[0, 1]) < 0.03 and (a == b).mean() == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("n, generator, error", [(0, rng(), ValueError), (-3, rng(), ValueError), (5, 0, TypeError)])
+def test_stacked_digits_refuses(n, generator, error):
+    with pytest.raises(error):
+        datasets.stacked_digits(n, generator)
+
+
+@real_mnist
+def test_stacked_mnist():
+    x, labels = datasets.stacked_mnist(20, rng())
+    grey, digit = datasets.mnist()
+    assert x.shape == (20, 28, 28, 3) and x.dtype == np.float32 and labels.min() >= 0 and labels.max() < 1000
+    for images, digits in unstacked(x[:3], labels[:3]):
+        for image, wanted in zip(images, digits):
+            assert wanted in digit[(grey == image).all(axis=(1, 2, 3))]
+
+
 # ---- own pictures ----
 
 def save(path, pixels, **options):

@@ -1,9 +1,12 @@
 """The judges of samples: a classifier for images, the modes of a mixture for points."""
+import math
+import os
+
 import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import gradcheck, metrics
+from minigan import frechet, gradcheck, metrics
 
 X, LABELS = mg.datasets.digits()
 
@@ -48,10 +51,198 @@ def test_real_points_find_all_modes(name, sigma, count):
 
 def test_points_between_the_modes_find_none():
     found = metrics.modes(np.zeros((10, 2)), mg.datasets.ring_centres(), 0.01)
-    assert found.modes == 0 and found.high_quality == 0
+    assert found.modes == 0 and found.high_quality == 0 and math.isnan(found.reverse_kl)
 
 
 def test_each_mode_counts_once():
     centres = mg.datasets.ring_centres()
     found = metrics.modes(np.concatenate([centres[[1, 1, 5]], [[9, 9]]]), centres, 0.01)
     assert found.modes == 2 and found.high_quality == 0.75
+
+
+# --- how evenly ---
+
+def test_kl_by_hand():
+    assert metrics.kl([1, 1, 2]) == pytest.approx(0.5 * math.log(3 / 4) + 0.5 * math.log(3 / 2))      # 1/4, 1/4, 1/2 to thirds
+    assert metrics.kl([0.2, 0.8], [0.5, 0.5]) == pytest.approx(metrics.kl([1, 4]))
+    assert metrics.kl([3, 1], [1, 3]) == pytest.approx(0.5 * math.log(3))
+    assert metrics.kl([5, 5, 5]) == 0 and metrics.kl([0, 7, 0]) == pytest.approx(math.log(3))
+    assert metrics.kl([1, 1], [1, 0]) == math.inf and math.isnan(metrics.kl([0, 0]))
+    assert metrics.kl([1, 0], [1, 1]) != metrics.kl([1, 1], [1, 0])                # it has a direction
+
+
+@pytest.mark.parametrize("p, q", [([[1, 2]], None), ([1, -1], None), ([1, 2], [1, 2, 3]), ([1, 2], [1, -2])])
+def test_kl_refuses_what_is_no_distribution(p, q):
+    with pytest.raises(ValueError, match="kl"):
+        metrics.kl(p, q)
+
+
+def test_reverse_kl_of_points_by_hand():
+    centres = mg.datasets.ring_centres()
+    found = metrics.modes(np.concatenate([centres[[1, 1, 5, 6]], [[9, 9]]]), centres, 0.01)
+    # 1/2, 1/4, 1/4 of the four good points, against 1/8 everywhere; the point at (9, 9) does not count
+    assert found.reverse_kl == pytest.approx(0.5 * math.log(4) + 0.5 * math.log(2))
+    assert metrics.modes(centres, centres, 0.01).reverse_kl == pytest.approx(0)
+    assert metrics.modes(centres[[3, 3]], centres, 0.01).reverse_kl == pytest.approx(math.log(8))
+
+
+def test_reverse_kl_of_real_points_is_that_of_a_finite_sample():
+    points, _ = mg.datasets.grid(2500, mg.host_rng(1))
+    found = metrics.modes(points, mg.datasets.grid_centres(), 0.05)
+    assert found.reverse_kl == pytest.approx(24 / (2 * 2500), rel=0.8)              # (K - 1) / 2N, on average
+
+
+# --- classes ---
+
+def test_classifier_score_by_hand():
+    sure = np.eye(4)[[0, 1, 2, 3, 3, 2, 1, 0]]
+    assert metrics.classifier_score(sure) == pytest.approx(4)                      # sure of each, and all classes equal
+    assert metrics.classifier_score(sure[:2]) == pytest.approx(2)
+    assert metrics.classifier_score(np.repeat(sure[:1], 5, axis=0)) == pytest.approx(1)            # collapsed
+    assert metrics.classifier_score(np.full((5, 4), 0.25)) == pytest.approx(1)                     # it cannot tell
+    p = np.array([[0.9, 0.1], [0.5, 0.5]])                                                         # p(k) = 0.7, 0.3
+    by_hand = (0.9 * math.log(9 / 7) + 0.1 * math.log(1 / 3) + 0.5 * math.log(5 / 7) + 0.5 * math.log(5 / 3)) / 2
+    assert metrics.classifier_score(p) == pytest.approx(math.exp(by_hand))
+
+
+def test_class_kl_by_hand():
+    p = np.array([[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.2, 0.8, 0.0], [0.4, 0.3, 0.3]])             # classes 0, 0, 1, 0
+    assert metrics.class_kl(p) == pytest.approx(0.75 * math.log(9 / 4) + 0.25 * math.log(3 / 4))
+    assert metrics.class_kl(p, target=[3, 1, 0]) == pytest.approx(0)
+    assert metrics.class_kl(p, target=[1, 0, 1]) == math.inf                       # a class that should not be there
+
+
+def test_real_digits_score_better_than_a_collapsed_generator():
+    judge = metrics.Classifier(X, LABELS, epochs=20)
+    real, one_class = judge.probabilities(judge.held_out), judge.probabilities(X[LABELS == 3])
+    assert 8 < metrics.classifier_score(real) <= 10 and metrics.classifier_score(one_class) < 1.5
+    assert metrics.class_kl(real) < 0.05 and metrics.class_kl(one_class) > 2
+
+
+def test_features_are_what_the_last_layer_sees(backend):
+    judge = metrics.Classifier(X[:300], LABELS[:300], epochs=2)
+    features = judge.features(X[:7])
+    last = judge.network[-1]
+    W, b = mg.to_numpy(last.W), mg.to_numpy(last.b)
+    logits = features @ W + b
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert features.shape == (7, 128) and features.dtype == "float32"
+    np.testing.assert_allclose(judge.probabilities(X[:7]), p, rtol=1e-4, atol=1e-6)
+
+
+def test_portions_change_nothing():
+    judge = metrics.Classifier(X[:300], LABELS[:300], epochs=1)
+    in_one = metrics.in_portions(judge.network, X[:50])
+    np.testing.assert_allclose(metrics.in_portions(judge.network, X[:50], size=7), in_one, rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_of_ones_own_can_judge():
+    w = {"rng": mg.host_rng(0)}
+    network = mg.Sequential(mg.layers.Conv2D(1, 8, 3, stride=2, **w), mg.layers.ReLU(), mg.layers.Flatten(),
+                            mg.layers.Dense(128, 10, **w))
+    judge = metrics.Classifier(X, LABELS, epochs=15, network=network)
+    assert judge.accuracy > 0.9 and judge.features(X[:3]).shape == (3, 128)
+
+
+# --- stacked digits: 1000 modes ---
+
+class Oracle:
+    """A classifier of images of one pixel, whose value is their class."""
+    classes = 10
+
+    def probabilities(self, x):
+        assert x.shape[1:] == (1, 1, 1)
+        return np.eye(10)[x[:, 0, 0, 0].astype(int)]
+
+
+def test_stacked_modes_by_hand():
+    triples = np.array([[1, 2, 3], [1, 2, 3], [3, 2, 1], [0, 0, 0]])
+    found = metrics.stacked_modes(triples.reshape(4, 1, 1, 3), Oracle())
+    assert found.modes == 3                                                        # 123 and 321 are two
+    assert found.kl == pytest.approx(0.5 * math.log(500) + 0.5 * math.log(250))
+    every = np.stack(np.meshgrid(*[np.arange(10)] * 3), axis=-1).reshape(1000, 1, 1, 3)
+    assert metrics.stacked_modes(every, Oracle()) == metrics.StackedModes(1000, pytest.approx(0, abs=1e-12))
+    assert metrics.stacked_modes(triples[:, :2].reshape(4, 1, 1, 2), Oracle()).modes == 3          # of 100
+
+
+def test_stacked_digits_show_as_many_modes_as_were_drawn():
+    judge = metrics.Classifier(X, LABELS, epochs=30)
+    x, labels = mg.datasets.stacked_digits(4000, mg.host_rng(0))
+    found = metrics.stacked_modes(x, judge)
+    assert abs(found.modes - len(np.unique(labels))) < 15 and len(np.unique(labels)) > 960         # 1000 (1 - 1/e⁴) = 982
+    assert found.kl == pytest.approx(metrics.kl(np.bincount(labels, minlength=1000)), abs=0.02)
+
+
+@pytest.mark.skipif(not os.environ.get("MINIGAN_DATA"), reason="MINIGAN_DATA names no folder with MNIST")
+def test_stacked_mnist_shows_1000_modes():
+    x, labels = mg.datasets.mnist()
+    judge = metrics.Classifier(x[:20_000], labels[:20_000], epochs=10)
+    images, _ = mg.datasets.stacked_mnist(10_000, mg.host_rng(0))
+    found = metrics.stacked_modes(images, judge)
+    assert judge.accuracy > 0.94 and found.modes >= 998 and 0.04 < found.kl < 0.09                # 999 / 20,000 = 0.05
+
+
+# --- the Fréchet distance ---
+
+def standardised(n, F, seed=0):
+    """(n, F) numbers of mean 0 and covariance 1 to the last digit."""
+    x = mg.host_rng(seed).standard_normal((n, F))
+    x -= x.mean(axis=0)
+    L = np.linalg.cholesky(x.T @ x / (n - 1))
+    return np.linalg.solve(L, x.T).T
+
+
+def test_frechet_distance_of_one_dimension():
+    """(m₁ - m₂)² + (σ₁ - σ₂)²"""
+    a, b = standardised(50, 1), standardised(70, 1, seed=1)
+    assert frechet.frechet_distance(2 * a + 1, 0.5 * b - 3) == pytest.approx(16 + 2.25)
+
+
+def test_frechet_distance_of_covariances_that_commute():
+    """With the same axes it is the sum over the axes, whatever way these are turned."""
+    a, b = standardised(50, 3), standardised(60, 3, seed=1)
+    turn, _ = np.linalg.qr(mg.host_rng(2).standard_normal((3, 3)))
+    distance = frechet.frechet_distance((a * [1, 2, 3] + 1) @ turn, (b * [4, 2, 0]) @ turn)
+    assert distance == pytest.approx(3 + 9 + 0 + 9)
+
+
+def test_frechet_distance_of_covariances_that_do_not_commute():
+    """In two dimensions tr √M = √(tr M + 2 √det M), for M = C₁ C₂."""
+    a, b = standardised(50, 2), standardised(60, 2, seed=1)
+    A, B = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [3.0, 0.5]])
+    C_a, C_b = A.T @ A, B.T @ B
+    M = C_a @ C_b
+    root = math.sqrt(np.trace(M) + 2 * math.sqrt(np.linalg.det(M)))
+    assert abs(C_a @ C_b - C_b @ C_a).max() > 1
+    assert frechet.frechet_distance(a @ A, b @ B) == pytest.approx(np.trace(C_a) + np.trace(C_b) - 2 * root)
+
+
+def test_frechet_distance_is_symmetric_and_zero_for_the_same():
+    a, b = mg.host_rng(0).standard_normal((40, 5)), 2 * mg.host_rng(1).standard_normal((30, 5))
+    assert frechet.frechet_distance(a, b) == pytest.approx(frechet.frechet_distance(b, a))
+    assert frechet.frechet_distance(a, a) == pytest.approx(0, abs=1e-10)
+    assert frechet.frechet_distance(a, a[::-1].astype("float32")) == pytest.approx(0, abs=1e-6)
+
+
+def test_frechet_distance_of_fewer_samples_than_features_stays_finite():
+    a, b = mg.host_rng(0).standard_normal((5, 20)), mg.host_rng(1).standard_normal((6, 20))
+    a[:, 3] = b[:, 3] = 0                                                          # a feature that is never active
+    assert 0 < frechet.frechet_distance(a, b) < 100
+
+
+@pytest.mark.parametrize("a, b", [((5, 3), (5, 4)), ((5,), (5,)), ((1, 3), (5, 3))])
+def test_frechet_distance_refuses(a, b):
+    with pytest.raises(ValueError, match="frechet_distance"):
+        frechet.frechet_distance(np.zeros(a), np.zeros(b))
+
+
+def test_frechet_puts_real_against_real_beside_it():
+    judge = metrics.Classifier(X, LABELS, epochs=10)
+    noise = mg.host_rng(0).uniform(-1, 1, (600, 8, 8, 1)).astype("float32")
+    bad, collapsed = frechet.frechet(judge, noise, X), frechet.frechet(judge, X[LABELS == 1], X)
+    a, b = judge.features(X[::2]), judge.features(X[1:1201:2])
+    assert bad.real == pytest.approx(frechet.frechet_distance(b, a))               # 600 of each
+    assert bad.fake > 20 * bad.real and collapsed.fake > 5 * collapsed.real
+    assert collapsed.real > bad.real                                               # of fewer images: 182 of each
+    assert frechet.frechet(judge, X[1::2], X).fake == pytest.approx(frechet.frechet(judge, X[1::2], X).real)
+    assert f"{bad.real:.2f}" in str(bad) and f"{bad.fake:.2f}" in str(bad)

@@ -9,7 +9,7 @@ import pytest
 from cases import CASES, build, check
 
 from minigan.gradcheck import check_layer
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dropout, convolution
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dropout, Maxout, convolution
 
 
 def wrong_rows(report):
@@ -114,6 +114,32 @@ FORMULAS = {
         dy.reshape(x.shape)
         dy.reshape(x.shape, order="F")
         dy.reshape(x.shape) / N""",
+    ("Maxout", "train", "dx"): """
+        to_pieces(won, dy) @ W.T
+        to_pieces(1, dy) @ W.T                                                  # to all pieces
+        to_pieces(1, dy / P) @ W.T                                              # shared between them: the mean's
+        to_pieces(won, y) @ W.T
+        to_pieces(won[:, ::-1], dy) @ W.T
+        to_pieces(z == z.min(axis=1)[:, None], dy) @ W.T                        # the smallest piece
+        to_pieces(z > 0, dy) @ W.T                                              # ReLU's
+        to_pieces(won.transpose(0, 2, 1), dy) @ W.T                             # pieces and outputs exchanged
+        dy @ W[:, :O].T""",
+    ("Maxout", "train", "dW"): """
+        x.T @ to_pieces(won, dy)
+        x.T @ to_pieces(1, dy)
+        x.T @ to_pieces(won, dy) / N
+        x.T @ to_pieces(won, z.max(axis=1))""",
+    ("Maxout", "train", "db"): """
+        to_pieces(won, dy).sum(axis=0)
+        to_pieces(1, dy).sum(axis=0)
+        to_pieces(won, dy).mean(axis=0)""",
+    ("Pack, images", "train", "dx"): """
+        moveaxis(dy.reshape(N // m, 2, 4, m, C), 3, 1).reshape(x.shape)
+        dy.reshape(x.shape)                                                     # right for points only
+        moveaxis(dy.reshape(N // m, 2, 4, C, m), 4, 1).reshape(x.shape)         # red, red, red, green ...
+        moveaxis(dy.reshape(N // m, 2, 4, m, C), 3, 1)[:, ::-1].reshape(x.shape)
+        moveaxis(dy.reshape(N // m, 2, 4, m, C), 3, 0).reshape(x.shape)         # groups of every (N/m)th sample
+        moveaxis(dy.reshape(N // m, 2, 4, m, C), 3, 1).reshape(x.shape) / m""",
     ("Conv2D, K5 S2 same 6x7", "train", "dx"): """
         conv_adjoint(dy, W, x.shape, S, padding)
         conv_adjoint(dy, flipped(W), x.shape, S, padding)
@@ -182,12 +208,17 @@ def names_of_formulas(layer, x, y, dy, states):
         return gradient
 
     names = {name: getattr(convolution, name) for name in ("conv", "conv_adjoint", "conv_weight_grad")}
-    names |= {"where": np.where, "flipped": flipped, "turned": turned, "through": through}
-    names |= vars(layer) | states | {"x": x, "y": y, "dy": dy, "N": len(x), "M": len(x)}
+    names |= {"where": np.where, "flipped": flipped, "turned": turned, "through": through,
+              "moveaxis": np.moveaxis}
+    names |= vars(layer) | states | {"x": x, "y": y, "dy": dy, "N": len(x), "M": len(x), "C": x.shape[-1]}
     if isinstance(layer, Dropout):
         names |= {"mask": y / x}
     if isinstance(layer, (Conv2D, ConvTranspose2D)):
         names |= {"K": layer.kernel_size, "S": layer.stride}
+    if isinstance(layer, Maxout):
+        z = (x @ layer.W + layer.b).reshape(len(x), layer.pieces, layer.O)
+        names |= {"P": layer.pieces, "z": z, "won": z == y[:, None],
+                  "to_pieces": lambda share, dy: (np.ones(z.shape) * share * dy[:, None]).reshape(len(x), -1)}
     if isinstance(layer, BatchNorm):
         mean, inv_std = x.mean(axis=0), 1 / np.sqrt(x.var(axis=0) + layer.eps)
         running_inv_std = 1 / np.sqrt(states["running_var"] + layer.eps)
@@ -269,7 +300,8 @@ def test_first_values_of_parameters_would_hide_a_missing_factor():
 # --- mistakes that any layer can make ---
 
 KINDS = ["Dense", "Conv2D, K4 S2 same 4x6", "ConvTranspose2D, K4 S2 same 4x6", "BatchNorm", "BatchNorm, images",
-         "LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Flatten", "Reshape", "Sequential", "Sequential, nested",
+         "LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Maxout", "Pack", "Flatten", "Reshape", "Sequential",
+         "Sequential, nested",
          "Residual", "Parabola"]
 PARAMETERS = [(kind, name) for kind in KINDS for name, _, _ in build(kind)[0].parameters()]
 

@@ -91,6 +91,19 @@ def test_dense(N, I, O, bias, seed):
 
 
 @settings(max_examples=100)
+@given(few, few, few, few, seeds)
+def test_maxout(N, I, O, pieces, seed):
+    check_against_torch(mg.layers.Maxout(I, O, pieces, dtype="float64"), (N, I), seed=seed)
+
+
+@settings(max_examples=100)
+@given(shapes, few, seeds)
+def test_pack(shape, m, seed):
+    N, *rest = shape
+    check_against_torch(mg.layers.Pack(m), (N * m, *rest), seed=seed)
+
+
+@settings(max_examples=100)
 @given(shapes, st.floats(0, 1), st.floats(1e-6, 1), st.booleans(), seeds)
 def test_batch_norm(shape, momentum, eps, train, seed):
     N, *rest = shape
@@ -206,6 +219,11 @@ def test_training_dcgan_64(loss, update):
 @orders(LeastSquares(), Minimax())
 def test_training_dcgan_64_stem(loss, update):
     check_training(mg.models.dcgan_64_stem(mg.host_rng(0), 10, dtype="float64"), loss, update, (2, 64, 64, 3))
+
+
+@pytest.mark.parametrize("update, packing", [("simultaneous", 1), ("alternating", 2), ("simultaneous", 3)])
+def test_training_pacgan_toy(update, packing):
+    check_training(mg.models.pacgan_toy(mg.host_rng(0), packing=packing, dtype="float64"), NonSaturating(), update, (12, 2))
 
 
 def small_networks():

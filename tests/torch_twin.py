@@ -116,13 +116,23 @@ def dropout(twin, layer, path, x, train):
     return x * twin.masks[path[:-1]].pop(0) if train and layer.rate > 0 else x
 
 
+def maxout(twin, layer, path, x, train):
+    pieces = F.linear(x, twin.parameters[path + "W"].T, twin.parameters[path + "b"]).unflatten(1, (layer.pieces, layer.O))
+    return pieces.max(1).values
+
+
+def pack(twin, layer, path, x, train):
+    """Sample i of each group, beside the others of its group."""
+    return torch.cat([x[i::layer.m] for i in range(layer.m)], dim=-1)
+
+
 def activation(f):
     return lambda twin, layer, path, x, train: f(x)
 
 
 FORWARD = {
     layers.Dense: dense, layers.Conv2D: conv2d, layers.ConvTranspose2D: conv_transpose2d,
-    layers.BatchNorm: batch_norm, layers.Dropout: dropout,
+    layers.BatchNorm: batch_norm, layers.Dropout: dropout, layers.Maxout: maxout, layers.Pack: pack,
     layers.LayerNorm: sample_norm([1, 2, 3]), layers.InstanceNorm: sample_norm([1, 2]),
     layers.LeakyReLU: lambda twin, layer, path, x, train: F.leaky_relu(x, layer.alpha),
     layers.ReLU: activation(torch.relu), layers.Tanh: activation(torch.tanh), layers.Sigmoid: activation(torch.sigmoid),

@@ -4,9 +4,11 @@ from minigan.layers.convolution import Conv2D, ConvTranspose2D, col2im, im2col
 from minigan.layers.dense import Dense, Flatten, Reshape
 from minigan.layers.dropout import Dropout
 from minigan.layers.layer import Layer
+from minigan.layers.maxout import Maxout
 from minigan.layers.normalization import BatchNorm
+from minigan.layers.pack import Pack
 from minigan.layers.sample_norm import InstanceNorm, LayerNorm
 from minigan.layers.sequential import Sequential
 
 __all__ = ["BatchNorm", "Conv2D", "ConvTranspose2D", "Dense", "Dropout", "Flatten", "InstanceNorm", "Layer", "LayerNorm",
-           "LeakyReLU", "ReLU", "Reshape", "Sequential", "Sigmoid", "Tanh", "col2im", "im2col"]
+           "LeakyReLU", "Maxout", "Pack", "ReLU", "Reshape", "Sequential", "Sigmoid", "Tanh", "col2im", "im2col"]

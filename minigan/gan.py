@@ -10,7 +10,7 @@ Each direction needs a part of D only, and asks for that part only: the D step n
 (input_grad=False), the G step none with respect to D's parameters (param_grads=False).
 
 Many tricks that keep a GAN stable are layers in front of D, to which D's backward passes the gradient on as to any layer:
-noise and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what either network gets.
+noise and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what both networks get.
 """
 import copy
 

@@ -2,7 +2,7 @@
 
     python examples/train_gan.py
     python examples/train_gan.py --model dcgan_28 --data mnist --steps 5000
-    python examples/train_gan.py --data ring --loss wasserstein --penalty wgan-gp --penalty-weight 0.1 --critic-steps 5
+    python examples/train_gan.py --data ring --loss wasserstein --penalty wgan-gp --penalty-weight 0.1 --n-critic 5
     python examples/train_gan.py --conditional --seeds 5
     python examples/train_gan.py --resume --out runs/mine --steps 20000
 """
@@ -82,7 +82,7 @@ def train(options, out, resume=False):
     print(f"{options['model']} ({sizes}) on {len(x):,} x {x.shape[1:]} of {options['data']}, {options['loss']} loss -> {out}")
 
     run = training.Run(gan, x, out, labels=labels, batch_size=options["batch_size"], seed=options["seed"], config=options,
-                       critic_steps=options["critic_steps"], generator_from=options["generator_from"] or None,
+                       critic_steps=options["n_critic"], generator_from=options["generator_from"] or None,
                        schedule=schedule, doctor=Doctor())
     run.resume(options["steps"]) if resume else run.start()
     finished = run.train(options["steps"], options["sample_every"], options["save_every"])

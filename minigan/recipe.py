@@ -26,7 +26,7 @@ AUGMENTATIONS = {
 # name: (default, help); the default's type is that of the option
 STABILIZERS = {
     "conditional": (False, "give both networks the label"),
-    "critic_steps": (1, "steps of D for each step of G"),
+    "n_critic": (1, "steps of D for each step of G"),
     "penalty": ("none", "gradient penalty on D: wgan-gp or r1"),
     "penalty_weight": (10.0, "its weight: lambda of wgan-gp, gamma of r1"),
     "weight_clip": (0.0, "clip D's parameters to this after each step (the first Wasserstein GAN: 0.01)"),
@@ -36,7 +36,7 @@ STABILIZERS = {
     "augment": ("", f"what D sees, real and fake: {','.join(AUGMENTATIONS)}"),
     "augment_real": ("", "the same for the real samples alone"),
     "packing": (1, "D judges so many samples at once (PacGAN)"),
-    "average": (0.0, "keep a moving average of G with this weight of the old value (0.999), and sample from it"),
+    "ema": (0.0, "keep a moving average of G with this weight of the old value (0.999), and sample from it"),
     "clip_value": (0.0, "clip every entry of the gradients to this"),
     "clip_norm": (0.0, "shorten gradients that are longer than this"),
     "l1": (0.0, "penalty on the weights of both networks: this times the sum of |W|"),
@@ -57,7 +57,7 @@ def complete(given):
     off = {name: default for name, (default, _) in STABILIZERS.items()}
     options = DEFAULTS | off | {"device": device(), "threads": parallel.workers()} | RECIPES[model] | given | {"model": model}
     options["loss"] = repr(losses.by_name(options["loss"])).lower()            # one spelling
-    for name in ("steps", "batch_size", "sample_every", "save_every", "packing", "critic_steps"):
+    for name in ("steps", "batch_size", "sample_every", "save_every", "packing", "n_critic"):
         if options[name] < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {options[name]}")
     for name in ("seed", "generator_from", "penalty_weight"):
@@ -108,7 +108,7 @@ def build_gan(options, classes=0):
 
     gan = GAN(G, D, losses.by_name(o["loss"], **smoothing), adam_G, adam_D, update=o["update"], classes=classes,
               eye=Sequential(*augmentations(o["augment"], [seed, 5]), *([noise] if o["instance_noise"] != "0" else [])),
-              augment=Sequential(*augmentations(o["augment_real"], [seed, 6])), penalty=penalty, average=o["average"])
+              augment=Sequential(*augmentations(o["augment_real"], [seed, 6])), penalty=penalty, average=o["ema"])
     if o["init_from"]:
         content = checkpoint.load(o["init_from"])
         for name, network in (("G", G), ("D", D)):

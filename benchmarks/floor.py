@@ -35,20 +35,21 @@ def network_products(network, x):
 
 
 def step_products(gan, real):
-    """{(which, rows, K, N, workers): how often} of an alternating step, a sample: forward x W, dx = dy Wᵀ, dW = xᵀ dy; and how
-    many workers get a share of the batch each (one: the batch stays whole, and BLAS divides the product)."""
+    """{(which, rows, K, N, workers, BLAS' threads): how often} of an alternating step, a sample: forward x W, dx = dy Wᵀ,
+    dW = xᵀ dy; and how many workers get a share of the batch each (one: it stays whole, and BLAS may divide the product)."""
     counts = {}
     for network, x, forwards, backwards, through in ((gan.G, gan.noise(1, host_rng(0)), 1, 1, 0), (gan.D, real[:1], 3, 2, 1)):
         workers = len(parallel.cut(len(real), network.size, parallel.smallest_share(network)))
+        blas_threads = parallel.blas_threads(len(real), network) if workers == 1 else 1
         for i, (rows, K, N) in enumerate(network_products(network, x)):
-            size = rows, K, N, workers
+            size = rows, K, N, workers, blas_threads
             for product, times in ((("x W", *size), forwards), (("xT dy", *size), backwards),
                                    (("dy WT", *size), through + (backwards if i > 0 else 0))):
                 counts[product] = counts.get(product, 0) + times
     return counts
 
 
-def product_time(kind, rows, K, N, workers, batch):
+def product_time(kind, rows, K, N, workers, blas_threads, batch):
     """Seconds for one product of the whole batch, every worker with the rows of its share."""
     rng = host_rng(0)
     m = max(1, rows * batch // workers)
@@ -56,7 +57,7 @@ def product_time(kind, rows, K, N, workers, batch):
     a, b = (rng.standard_normal(shape, dtype="float32") for shape in shapes)
     outs = [np.zeros((shapes[0][0], shapes[1][1]), "float32") for _ in range(workers)]      # no page is touched first below
     start = time.perf_counter()
-    parallel.run(lambda i: np.matmul(a, b, out=outs[i]), workers)
+    parallel.run(lambda i: np.matmul(a, b, out=outs[i]), workers, blas_threads)
     return time.perf_counter() - start
 
 
@@ -79,7 +80,7 @@ def main():
             start = time.perf_counter()
             step()
             steps.append(time.perf_counter() - start)
-        flop = sum(2 * n * rows * K * N * args.batch for (_, rows, K, N, _), n in counts.items())
+        flop = sum(2 * n * rows * K * N * args.batch for (_, rows, K, N, *_), n in counts.items())
         floor, whole = statistics.median(floors), statistics.median(steps)
         print(f"{model:<15}{flop / 1e9:14.1f}{1000 * floor:14.1f}{1000 * whole:10.1f}{whole / floor:15.2f}"
               f"{flop / floor / 1e9:10.0f}")

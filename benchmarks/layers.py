@@ -19,12 +19,12 @@ from minigan import models, parallel, rng
 from minigan.backend import host_rng
 
 
-def timed(function, shares, repeats):
+def timed(function, shares, repeats, blas_threads=1):
     """Median milliseconds until all shares have called the function."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        parallel.run(lambda i: function(), shares)
+        parallel.run(lambda i: function(), shares, blas_threads)
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times)
 
@@ -32,14 +32,15 @@ def timed(function, shares, repeats):
 def rows(name, network, x, forwards, backwards, through, repeats):
     """(layer, shape, forward, backward, through, a step) of each layer; "through" is the pass without parameter gradients."""
     shares = len(parallel.cut(len(x), network.size, parallel.smallest_share(network)))
+    how = shares, repeats, parallel.blas_threads(len(x), network) if shares == 1 else 1
     x = x[:len(x) // shares]
     first = next(i for i, layer in enumerate(network.layers) if layer.size)
     for i, layer in enumerate(network.layers):
         y, cache = layer.forward(x)
         dy = host_rng(i).standard_normal(y.shape, dtype="float32")
-        forward = timed(lambda: layer.forward(x), shares, repeats)
-        backward = timed(lambda: layer.backward(dy, cache, input_grad=i > first), shares, repeats) if i >= first else 0
-        only = timed(lambda: layer.backward(dy, cache, param_grads=False), shares, repeats) if through else 0
+        forward = timed(lambda: layer.forward(x), *how)
+        backward = timed(lambda: layer.backward(dy, cache, input_grad=i > first), *how) if i >= first else 0
+        only = timed(lambda: layer.backward(dy, cache, param_grads=False), *how) if through else 0
         total = forwards * forward + backwards * backward + through * only
         yield f"{name}.{i} {type(layer).__name__}", str(y.shape), forward, backward, only, total
         x = y

@@ -12,7 +12,7 @@ is what several GPUs or machines do in data-parallel training, and the exception
 The BLAS behind NumPy has threads of its own, which divide each product between them. That leaves all work between the
 products to one core, and in a convolutional network this is much; so BLAS gets one thread while a batch is in shares. A
 network of Dense layers is little but products, and a share of a few rows makes bad ones: to fetch W takes longer than to
-multiply with it. Its batch stays whole, and BLAS gets all threads.
+multiply with it. Its batch stays whole, and BLAS gets its threads back if there is much to multiply.
 """
 import contextvars
 import functools
@@ -25,6 +25,8 @@ import numpy as np
 from minigan import backend
 
 SMALLEST_WORK = 1_000_000           # multiply-adds; handing a share to a thread and back takes as long as about so many
+WORK_FOR_BLAS = 100_000_000         # of a whole batch. BLAS' threads meet at every product: below, they save little, and on a
+                                    # machine that is busy with other things each meeting waits for the last to get its turn
 PIECE_BYTES = 1 << 19               # of one vector; a step of Adam works on four, and their temporaries
 MOST_THREADS = 256
 
@@ -58,7 +60,7 @@ def forward_in_shares(forward):
             return forward(network, x, train)
         slices = cut(len(x), network.size, smallest_share(network))
         if len(slices) == 1:
-            return run(lambda i: forward(network, x, train), 1)[0]
+            return run(lambda i: forward(network, x, train), 1, blas_threads(len(x), network))[0]
         try:
             results = run(lambda i: forward(network, x[slices[i]], train), len(slices))
         except (ValueError, TypeError):
@@ -75,7 +77,7 @@ def backward_in_shares(backward):
         if crew() or backend.device() != "cpu":
             return backward(network, dy, cache, param_grads, input_grad)
         if not isinstance(cache, Shares):
-            return run(lambda i: backward(network, dy, cache, param_grads, input_grad), 1)[0]
+            return run(lambda i: backward(network, dy, cache, param_grads, input_grad), 1, blas_threads(len(dy), network))[0]
         if len(dy) != cache.slices[-1].stop:
             raise ValueError(f"{network}: backward expected dy for {cache.slices[-1].stop} samples, got {len(dy)}")
         results = add_gradients(network, cache, param_grads, lambda twin, samples, cache_of_share:
@@ -188,9 +190,14 @@ def blas():
 
 
 @functools.cache
-def blas_threads() -> int:
+def threads_of_blas() -> int:
     """How many threads BLAS has, as it was loaded; the variables OPENBLAS_NUM_THREADS and the like may have set fewer."""
     return max((library["num_threads"] for library in blas().info() if library["user_api"] == "blas"), default=1)
+
+
+def blas_threads(N, network) -> int:
+    """How many of them a batch of N gets that goes through the network whole."""
+    return min(workers(), threads_of_blas()) if N * network.size >= WORK_FOR_BLAS else 1
 
 
 def smallest_share(network):
@@ -209,8 +216,8 @@ def cut(N, parameters, fewest):
     return [slice(N * i // n, N * (i + 1) // n) for i in range(n)]
 
 
-def run(function, size):
-    """[function(0), ..., function(size - 1)], side by side; the first one in this thread. A single one has BLAS' threads."""
+def run(function, size, blas_threads=1):
+    """[function(0), ..., function(size - 1)], side by side; the first one in this thread."""
     together = Crew(size)
 
     def share(index):
@@ -223,7 +230,7 @@ def run(function, size):
         finally:
             _here.crew = None
 
-    with blas().limit(limits=1 if size > 1 else min(workers(), blas_threads()), user_api="blas"):
+    with blas().limit(limits=blas_threads, user_api="blas"):
         # Each thread gets a copy of this one's context, where NumPy keeps what np.errstate says.
         others = [pool().submit(contextvars.copy_context().run, share, index) for index in range(1, size)]
         outcomes = [share(0), *(other.result() for other in others)]

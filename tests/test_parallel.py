@@ -181,7 +181,8 @@ class Look(Layer):
 
 @pytest.mark.parametrize("smallest_share, threads", [(2, 1), (None, 3)])
 def test_blas_has_one_thread_beside_others_and_all_for_a_whole_batch(in_shares, monkeypatch, smallest_share, threads):
-    monkeypatch.setattr(parallel, "blas_threads", lambda: 64)
+    monkeypatch.setattr(parallel, "threads_of_blas", lambda: 64)
+    monkeypatch.setattr(parallel, "WORK_FOR_BLAS", 1)
     before, seen = threads_of_blas(), []
     Sequential(Look(smallest_share, seen), Dense(2, 1, dtype="float64")).forward(np.ones((9, 2)))
     assert set(seen) == {threads}
@@ -189,10 +190,13 @@ def test_blas_has_one_thread_beside_others_and_all_for_a_whole_batch(in_shares, 
 
 
 def test_blas_gets_no_more_threads_than_it_was_loaded_with(in_shares, monkeypatch):
-    monkeypatch.setattr(parallel, "blas_threads", lambda: 2)
-    seen = []
-    Sequential(Look(None, seen), Dense(2, 1, dtype="float64")).forward(np.ones((9, 2)))
-    assert set(seen) == {2}
+    monkeypatch.setattr(parallel, "threads_of_blas", lambda: 2)
+    net = Sequential(Look(None, seen := []), Dense(2, 1, dtype="float64"))
+    for least, threads in ((27, 2), (28, 1)):          # nine samples times three parameters
+        monkeypatch.setattr(parallel, "WORK_FOR_BLAS", least)
+        seen.clear()
+        net.forward(np.ones((9, 2)))
+        assert set(seen) == {threads}
 
 
 def test_a_forked_process_has_threads_of_its_own(in_shares):

@@ -28,7 +28,7 @@ class InstanceNoise(RandomLayer):
         if not train or sigma == 0:
             return x, cache
         noise = asarray(self.share_of_rng().standard_normal(x.shape, dtype="float32"))
-        return x + sigma * noise.astype(x.dtype), cache
+        return x + sigma * noise.astype(x.dtype, copy=False), cache
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         self.check_upstream(dy, *cache)

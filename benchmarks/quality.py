@@ -16,8 +16,8 @@ histogram over the modes from uniform (minigan.metrics.modes).
                   arXiv:1801.04406), a learning rate that falls to 0; 20,000 steps, without packing
 
 Each run has one thread; --processes many go on side by side. With --json every finished run is kept, and not run again: the
-same command goes on where it stopped. --table prints the table of what is there, and runs nothing. A run also keeps what it had
-reached at each tenth of its steps ("history").
+same command goes on where it stopped. --table prints the table of what is there, and runs nothing. A run also keeps what it
+had reached at each tenth of its steps ("history").
 """
 import argparse
 import dataclasses

@@ -3,10 +3,12 @@ import itertools
 
 import numpy as np
 import pytest
+from cases import build
 
 import minigan as mg
 from minigan import penalties
 from minigan.backend import asarray, to_numpy
+from minigan.gradcheck import check_double_backward
 from minigan.layers import Dense, Maxout, Pack, Sequential
 
 X = np.array([[-2.0], [-0.5], [1.0], [3.0]])
@@ -136,6 +138,43 @@ def test_the_larger_the_packs_the_better_D_sees_a_collapsed_G(packing):
         adam.step()
     p = 0.5 ** packing
     assert loss_D == pytest.approx(-p * np.log(p / (1 + p)) + np.log(1 + p), abs=0.01)
+
+
+def no_dW(layer, v, dy, x, won):
+    return (won * (v @ layer.W).reshape(won.shape)).sum(axis=1), None
+
+
+def all_pieces(layer, v, dy, x, won):
+    layer.dW += v.T @ (won * dy[:, None]).reshape(len(v), -1)
+    return (v @ layer.W).reshape(won.shape).sum(axis=1), None
+
+
+def other_pieces_win(layer, v, dy, x, won):
+    layer.dW += v.T @ (won * dy[:, None]).reshape(len(v), -1)
+    return (v @ layer.W).reshape(won.shape).max(axis=1), None
+
+
+def x_in_place_of_v(layer, v, dy, x, won):
+    layer.dW += x.T @ (won * dy[:, None]).reshape(len(v), -1)
+    return (won * (v @ layer.W).reshape(won.shape)).sum(axis=1), None
+
+
+def only_reshaped(layer, v, dy, *cache):
+    return v.reshape(dy.shape), None
+
+
+def dy_in_place_of_v(layer, v, dy, *cache):
+    return dy, None
+
+
+@pytest.mark.parametrize("case, broken", [
+    ("Maxout", no_dW), ("Maxout", all_pieces), ("Maxout", other_pieces_win), ("Maxout", x_in_place_of_v),
+    ("Pack, images", only_reshaped), ("Pack, images", dy_in_place_of_v)])
+def test_a_broken_double_backward_is_caught(case, broken):
+    layer, x = build(case)
+    assert check_double_backward(layer, x).ok
+    layer.double_backward = lambda v, dy, cache: broken(layer, v, dy, *cache)
+    assert not check_double_backward(layer, x).ok
 
 
 def test_a_gradient_penalty_goes_through_both_layers():

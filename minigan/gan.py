@@ -9,8 +9,8 @@ The two gradients of a step, by the chain rule, from the loss back to the parame
 Each direction needs a part of D only, and asks for that part only: the D step needs no gradient with respect to the images
 (input_grad=False), the G step none with respect to D's parameters (param_grads=False).
 
-Many tricks that keep a GAN stable are layers in front of D, to which D's backward passes the gradient on as to any layer: noise
-and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what either network gets.
+Many tricks that keep a GAN stable are layers in front of D, to which D's backward passes the gradient on as to any layer:
+noise and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what both networks get.
 """
 import copy
 

@@ -2,8 +2,7 @@
 
 rng is the host generator of all weights (and of the seeds of the dropout layers): same seed, same networks. G maps noise
 (N, latent_dim) to images (N, H, W, channels) in [-1, 1], D images to one logit each, (N, 1). Stride 2 halves or doubles the
-image at each convolution; the sizes are in the comments. With `classes` both networks also take a label, one-hot behind the
-last axis of their input: the networks of a conditional GAN (minigan/gan.py).
+image at each convolution; the sizes are in the comments.
 """
 import math
 
@@ -28,30 +27,29 @@ from minigan.layers import (
 DCGAN_INIT = normal(0.02)                              # Radford, Metz & Chintala 2016, section 4
 
 
-def mlp_gan(rng, latent_dim=100, image_shape=(28, 28, 1), classes=0, *, dtype="float32"):
+def mlp_gan(rng, latent_dim=100, image_shape=(28, 28, 1), *, dtype="float32"):
     """Dense layers only, as in the first GAN paper.
 
     Source    Goodfellow et al. 2014, arXiv:1406.2661, in the sizes of the common PyTorch tutorial
     """
     w = dict(rng=rng, dtype=dtype)
-    *size, channels = image_shape
-    pixels = math.prod(size) * channels
+    pixels = math.prod(image_shape)
     G = Sequential(
-        Dense(latent_dim + classes, 256, **w), ReLU(),
+        Dense(latent_dim, 256, **w), ReLU(),
         Dense(256, 512, **w), ReLU(),
         Dense(512, 1024, **w), ReLU(),
         Dense(1024, pixels, **w), Tanh(),
         Reshape(*image_shape), name="G")
     D = Sequential(
         Flatten(),
-        Dense(math.prod(size) * (channels + classes), 1024, **w), ReLU(),
+        Dense(pixels, 1024, **w), ReLU(),
         Dense(1024, 512, **w), ReLU(),
         Dense(512, 256, **w), ReLU(),
         Dense(256, 1, **w), name="D")
     return G, D
 
 
-def dcgan_28(rng, latent_dim=100, channels=1, dropout=0.3, classes=0, *, dtype="float32"):
+def dcgan_28(rng, latent_dim=100, channels=1, dropout=0.3, *, dtype="float32"):
     """The DCGAN of TensorFlow's tutorial, 28 x 28 pixels: 5 x 5 kernels, no bias in G, dropout in D.
 
     Source    TensorFlow tutorial "Deep Convolutional GAN"; weights as in Radford et al. 2016, arXiv:1511.06434
@@ -59,19 +57,18 @@ def dcgan_28(rng, latent_dim=100, channels=1, dropout=0.3, classes=0, *, dtype="
     w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
     n = dict(dtype=dtype)
     G = Sequential(
-        Dense(latent_dim + classes, 7 * 7 * 256, bias=False, **w), BatchNorm(7 * 7 * 256, **n), LeakyReLU(0.3),
-        Reshape(7, 7, 256),                                                                                        # 7
+        Dense(latent_dim, 7 * 7 * 256, bias=False, **w), BatchNorm(7 * 7 * 256, **n), LeakyReLU(0.3), Reshape(7, 7, 256),
         ConvTranspose2D(256, 128, 5, stride=1, bias=False, **w), BatchNorm(128, **n), LeakyReLU(0.3),              # 7
         ConvTranspose2D(128, 64, 5, stride=2, bias=False, **w), BatchNorm(64, **n), LeakyReLU(0.3),                # 14
         ConvTranspose2D(64, channels, 5, stride=2, bias=False, **w), Tanh(), name="G")                             # 28
     D = Sequential(
-        Conv2D(channels + classes, 64, 5, stride=2, **w), LeakyReLU(0.3), Dropout(dropout, rng=_dropout_rng(rng)),           # 14
+        Conv2D(channels, 64, 5, stride=2, **w), LeakyReLU(0.3), Dropout(dropout, rng=_dropout_rng(rng)),           # 14
         Conv2D(64, 128, 5, stride=2, **w), LeakyReLU(0.3), Dropout(dropout, rng=_dropout_rng(rng)),                # 7
         Flatten(), Dense(7 * 7 * 128, 1, **w), name="D")
     return G, D
 
 
-def dcgan_64(rng, latent_dim=100, channels=3, classes=0, *, dtype="float32"):
+def dcgan_64(rng, latent_dim=100, channels=3, *, dtype="float32"):
     """A DCGAN for 64 x 64 pixels: 4 x 4 kernels, which stride 2 divides: patches overlap evenly.
 
     Source    the functional Keras tutorial (there without the tanh, which images in [-1, 1] need); arXiv:1511.06434
@@ -79,18 +76,18 @@ def dcgan_64(rng, latent_dim=100, channels=3, classes=0, *, dtype="float32"):
     w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
     n = dict(dtype=dtype)
     G = Sequential(
-        Dense(latent_dim + classes, 8 * 8 * 128, **w), BatchNorm(8 * 8 * 128, **n), LeakyReLU(0.2), Reshape(8, 8, 128),
+        Dense(latent_dim, 8 * 8 * 128, **w), BatchNorm(8 * 8 * 128, **n), LeakyReLU(0.2), Reshape(8, 8, 128),
         ConvTranspose2D(128, 128, 4, stride=2, **w), BatchNorm(128, **n), LeakyReLU(0.2),                          # 16
         ConvTranspose2D(128, 64, 4, stride=2, **w), BatchNorm(64, **n), LeakyReLU(0.2),                            # 32
         ConvTranspose2D(64, channels, 4, stride=2, **w), Tanh(), name="G")                                         # 64
     D = Sequential(
-        Conv2D(channels + classes, 128, 4, stride=2, **w), LeakyReLU(0.2),                                         # 32
+        Conv2D(channels, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                   # 32
         Conv2D(128, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                        # 16
         Flatten(), Dense(16 * 16 * 128, 1, **w), name="D")
     return G, D
 
 
-def dcgan_64_stem(rng, latent_dim=100, channels=3, classes=0, *, dtype="float32"):
+def dcgan_64_stem(rng, latent_dim=100, channels=3, *, dtype="float32"):
     """A DCGAN for 64 x 64 pixels whose noise first goes through four Dense layers. Meant for the LeastSquares loss.
 
     Source    the sequential Keras tutorial (there with a sigmoid before the squares, which would kill the gradient)
@@ -98,7 +95,7 @@ def dcgan_64_stem(rng, latent_dim=100, channels=3, classes=0, *, dtype="float32"
     w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
     n = dict(momentum=0.8, dtype=dtype)
     stem = []
-    for I, O in ((latent_dim + classes, 128), (128, 128), (128, 1024), (1024, 1024)):
+    for I, O in ((latent_dim, 128), (128, 128), (128, 1024), (1024, 1024)):
         stem += [Dense(I, O, **w), LeakyReLU(0.2), BatchNorm(O, **n)]
     G = Sequential(
         *stem, Dense(1024, 4 * 4 * 256, **w), ReLU(), Reshape(4, 4, 256),
@@ -107,14 +104,14 @@ def dcgan_64_stem(rng, latent_dim=100, channels=3, classes=0, *, dtype="float32"
         ConvTranspose2D(128, 64, 4, stride=2, **w), BatchNorm(64, **n), LeakyReLU(0.2),                            # 32
         ConvTranspose2D(64, channels, 4, stride=2, **w), Tanh(), name="G")                                         # 64
     D = Sequential(
-        Conv2D(channels + classes, 64, 4, stride=2, **w), LeakyReLU(0.2),                                          # 32
+        Conv2D(channels, 64, 4, stride=2, **w), LeakyReLU(0.2),                                                    # 32
         Conv2D(64, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                         # 16
         Conv2D(128, 128, 4, stride=2, **w), LeakyReLU(0.2),                                                        # 8
         Flatten(), Dense(8 * 8 * 128, 1, **w), name="D")
     return G, D
 
 
-def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, classes=0, *, dtype="float32"):
+def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32"):
     """For points in the plane: `depth` hidden layers of `width` units in both networks, linear outputs."""
     w = dict(rng=rng, dtype=dtype, initializer=glorot_uniform)
 
@@ -123,7 +120,7 @@ def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, classes=0, *, dty
         hidden = [layer for a, b in zip(sizes, sizes[1:]) for layer in (Dense(a, b, **w), LeakyReLU(0.2))]
         return Sequential(*hidden, Dense(sizes[-1], O, **w), name=name)
 
-    return network(latent_dim + classes, data_dim, "G"), network(data_dim + classes, 1, "D")
+    return network(latent_dim, data_dim, "G"), network(data_dim, 1, "D")
 
 
 def pacgan_toy(rng, latent_dim=2, packing=1, *, dtype="float32"):
@@ -149,19 +146,29 @@ MODELS = {model.__name__: model for model in (mlp_gan, dcgan_28, dcgan_64, dcgan
 IMAGE_SIZE = {"dcgan_28": 28, "dcgan_64": 64, "dcgan_64_stem": 64}         # mlp_gan takes images as they are
 
 
-def build(name, rng, sample_shape, classes=0):
-    """(G, D) of the model of this name, for samples of this shape: (H, W, channels), or (2,) for points in the plane."""
+def build(name, rng, sample_shape, classes=0, packing=1):
+    """(G, D) of the model of this name, for samples of this shape: (H, W, channels), or (2,) for points in the plane.
+
+    classes    of a conditional GAN (minigan/gan.py): G takes a longer z, D more channels, for the one-hot label
+    packing    D judges so many samples at once (minigan/layers/pack.py)
+    """
     if name not in MODELS:
         raise ValueError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
     size = IMAGE_SIZE.get(name)
     if len(sample_shape) != (1 if name == "toy_mlp" else 3) or size and tuple(sample_shape[:2]) != (size, size):
         wants = "points (N, 2)" if name == "toy_mlp" else f"images (N, {size or 'H'}, {size or 'W'}, channels)"
         raise ValueError(f"the model {name} is for {wants}, not for samples of shape {tuple(sample_shape)}")
-    if name == "mlp_gan":
-        return mlp_gan(rng, image_shape=tuple(sample_shape), classes=classes)
-    if name == "toy_mlp":
-        return toy_mlp(rng, data_dim=sample_shape[0], classes=classes)
-    return MODELS[name](rng, channels=sample_shape[2], classes=classes)
+
+    def make(latent_dim, channels):
+        shape = (*sample_shape[:-1], channels)
+        form = {"toy_mlp": {"data_dim": channels}, "mlp_gan": {"image_shape": shape}}.get(name, {"channels": channels})
+        return MODELS[name](rng, latent_dim, **form)
+
+    latent_dim, channels = 2 if name == "toy_mlp" else 100, sample_shape[-1]
+    G, D = make(latent_dim + classes, channels)
+    if classes or packing > 1:
+        _, D = make(latent_dim, packing * (channels + classes))
+    return G, Sequential(Pack(packing), D, name="D") if packing > 1 else D
 
 
 def _dropout_rng(rng):

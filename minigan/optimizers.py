@@ -33,7 +33,7 @@ class Optimizer:
         cut into parts for the cores, and into pieces that stay in the caches from the first line of `update` to the last."""
         self.t += 1
         for rule in self.rules:
-            rule.before(self.network)
+            rule.before(self.network, self.lr)
         vectors = self.network.theta, self.network.dtheta, *(getattr(self, name) for name in self.vector_names)
         parallel.in_pieces(lambda part: self.update(*(vector[part] for vector in vectors)), self.network.theta)
         for rule in self.rules:

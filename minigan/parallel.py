@@ -7,7 +7,7 @@ is what several GPUs or machines do in data-parallel training, and the exception
     gradients    every share adds into a vector of its own; at the end they are summed into dtheta    (below)
     BatchNorm    its sums are over the whole batch: `total` adds up what the shares found             (normalization.py)
     Dropout      every share needs random numbers of its own, in an order that does not depend on
-                 which thread is the fastest: `from_first`                                            (dropout.py)
+                 which thread is the fastest: `from_first`                                            (random_layer.py)
 
 The BLAS behind NumPy has threads of its own, which divide each product between them. That leaves all work between the
 products to one core, and in a convolutional network this is much; so BLAS gets one thread while a batch is in shares. A

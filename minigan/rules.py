@@ -9,14 +9,14 @@ from minigan.backend import xp
 
 
 class Rule:
-    """before(network) changes the gradient, after(network, lr) the parameters."""
+    """before(network, lr) when the gradient is there, after(network, lr) when theta has moved."""
 
     def __init__(self, amount):
         if not 0 <= amount < math.inf:
             raise ValueError(f"{type(self).__name__}: expected a number of at least 0, got {amount!r}")
         self.amount = float(amount)
 
-    def before(self, network):
+    def before(self, network, lr):
         pass
 
     def after(self, network, lr):
@@ -31,7 +31,7 @@ def weights(network):
 class L1(Rule):
     """Adds amount · Σ|W| to the loss; dW += amount · sign(W): a constant pull, which makes small weights exactly small."""
 
-    def before(self, network):
+    def before(self, network, lr):
         for W, dW in weights(network):
             dW += self.amount * xp.sign(W)
 
@@ -40,18 +40,18 @@ class L2(Rule):
     """Adds amount/2 · Σ W² to the loss; dW += amount · W. With Adam this is no even decay: Adam divides every gradient by its
     own size, and the pull with it, so weights with large gradients are pulled less. See WeightDecay."""
 
-    def before(self, network):
+    def before(self, network, lr):
         for W, dW in weights(network):
             dW += self.amount * W
 
 
 class WeightDecay(Rule):
-    """W = (1 - lr · amount) W after the step, outside of Adam: every weight shrinks at the same rate.
+    """W = (1 - lr · amount) W, outside of Adam: every weight shrinks at the same rate.
 
     Source    Loshchilov & Hutter 2019, arXiv:1711.05101 (decoupled weight decay, "AdamW")
     """
 
-    def after(self, network, lr):
+    def before(self, network, lr):
         for W, _ in weights(network):
             W *= 1 - lr * self.amount
 
@@ -59,7 +59,7 @@ class WeightDecay(Rule):
 class ClipValue(Rule):
     """Every entry of the gradient into [-amount, amount]. The direction of the gradient changes."""
 
-    def before(self, network):
+    def before(self, network, lr):
         xp.clip(network.dtheta, -self.amount, self.amount, out=network.dtheta)
 
 
@@ -69,7 +69,7 @@ class ClipNorm(Rule):
     Source    Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1
     """
 
-    def before(self, network):
+    def before(self, network, lr):
         norm = xp.sqrt((network.dtheta * network.dtheta).sum())
         network.dtheta *= self.amount / xp.maximum(norm, self.amount)
 

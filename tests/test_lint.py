@@ -187,7 +187,7 @@ def test_the_rule_passes_good_code(rule):
 # --- imports run one way ---
 
 MIDDLE = ["losses", "penalties", "optimizers"]         # and all that is not named here: models, gradcheck, checkpoint
-FLOORS = [["backend"], ["parallel", "initializers"], ["layers"], MIDDLE, ["gan"], ["training"], ["__init__"]]
+FLOORS = [["backend"], ["parallel", "initializers"], ["layers"], MIDDLE, ["gan"], ["training", "recipe"], ["__init__"]]
 
 
 def floor(name):

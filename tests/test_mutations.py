@@ -9,7 +9,8 @@ import pytest
 from cases import CASES, build, check
 
 from minigan.gradcheck import check_layer
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dropout, Maxout, convolution
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dropout, Maxout, SpectralNorm, convolution
+from minigan.layers.augment import Augmentation
 
 
 def wrong_rows(report):
@@ -105,6 +106,60 @@ FORMULAS = {
     ("BatchNorm", "eval", "dgamma"): """
         (dy * running_x_hat).sum(axis=0)
         (dy * x_hat).sum(axis=0)""",
+    ("InstanceNoise", "train", "dx"): """
+        dy
+        sigma * dy
+        dy + (y - x)
+        dy * y / x""",
+    ("RandomFlip", "train", "dx"): """
+        where(T, dy[:, :, ::-1], dy)
+        dy
+        dy[:, :, ::-1]
+        where(T, dy, dy[:, :, ::-1])
+        where(T, dy[:, ::-1], dy)
+        where(T[::-1], dy[:, :, ::-1], dy)""",
+    ("RandomRotate90", "train", "dx"): """
+        self.transform(dy, (4 - T) % 4)
+        self.transform(dy, T)                                                   # turned on, not back
+        self.transform(dy, (3 - T) % 4)
+        dy""",
+    ("RandomShift", "train", "dx"): """
+        self.transform(dy, 2 * pixels - T)
+        self.transform(dy, T)                                                   # moved on, not back
+        self.transform(dy, 2 * pixels - T[::-1])                                # rows and columns exchanged
+        moved_around(dy, T - pixels)                                            # what went over the edge comes back
+        dy""",
+    ("Brightness", "train", "dx"): """
+        dy
+        dy + T
+        T * dy
+        dy * y / x""",
+    ("Cutout", "train", "dx"): """
+        T * dy
+        dy
+        (1 - T) * dy
+        T[::-1] * dy
+        T * dy * y""",
+    ("Cutout", "eval", "dx"): """
+        dy
+        dy * (abs(x) > 1)""",
+    ("SpectralNorm, square", "train", "dx"): """
+        dy @ W_hat.T
+        dy @ W.T
+        dy @ W_hat
+        dy @ (W_hat - u @ v.T).T""",
+    ("SpectralNorm, square", "train", "dlayer.W"): """
+        (dW_hat - (dW_hat * W_hat).sum() * u @ v.T) / sigma
+        dW_hat / sigma                                                          # sigma depends on W
+        dW_hat - (dW_hat * W_hat).sum() * u @ v.T
+        dW_hat
+        (dW_hat + (dW_hat * W_hat).sum() * u @ v.T) / sigma
+        (dW_hat - (dW_hat * W).sum() * u @ v.T) / sigma
+        (dW_hat - (dW_hat * W_hat).sum() * v @ u.T) / sigma
+        (dW_hat - (dW_hat * W_hat).sum() * W_hat) / sigma                       # the Frobenius norm's""",
+    ("SpectralNorm, square", "eval", "dlayer.W"): """
+        (dW_hat - (dW_hat * W_hat).sum() * u @ v.T) / sigma
+        dW_hat / sigma                                                          # as if sigma were a constant""",
     ("Flatten", "train", "dx"): """
         dy.reshape(x.shape)
         dy.reshape(x.shape, order="F")
@@ -195,7 +250,12 @@ def turned(images):
     return images[:, ::-1, ::-1]
 
 
-def names_of_formulas(layer, x, y, dy, states):
+def moved_around(images, steps):
+    """Each image moved by its own (rows, columns), in at the other edge what goes over one."""
+    return np.stack([np.roll(image, steps[:, n, 0, 0], axis=(0, 1)) for n, image in enumerate(images)])
+
+
+def names_of_formulas(layer, x, y, dy, states, cache):
     """What the formulas speak of. For a BatchNorm the statistics of the batch, and the running ones."""
     def through(*layers):
         caches, h = [], x
@@ -208,11 +268,15 @@ def names_of_formulas(layer, x, y, dy, states):
         return gradient
 
     names = {name: getattr(convolution, name) for name in ("conv", "conv_adjoint", "conv_weight_grad")}
-    names |= {"where": np.where, "flipped": flipped, "turned": turned, "through": through,
+    names |= {"where": np.where, "flipped": flipped, "turned": turned, "through": through, "moved_around": moved_around,
               "moveaxis": np.moveaxis}
-    names |= vars(layer) | states | {"x": x, "y": y, "dy": dy, "N": len(x), "M": len(x), "C": x.shape[-1]}
+    names |= vars(layer) | states | {"x": x, "y": y, "dy": dy, "N": len(x), "M": len(x), "C": x.shape[-1], "self": layer}
     if isinstance(layer, Dropout):
         names |= {"mask": y / x}
+    if isinstance(layer, Augmentation):
+        names |= {"T": cache[0]}
+    if isinstance(layer, SpectralNorm):
+        names |= dict(zip(("W_hat", "u", "v", "sigma"), cache[1:])) | {"W": layer.layer.W, "dW_hat": x.T @ dy}
     if isinstance(layer, (Conv2D, ConvTranspose2D)):
         names |= {"K": layer.kernel_size, "S": layer.stride}
     if isinstance(layer, Maxout):
@@ -240,13 +304,14 @@ def with_formula(layer, mode, gradient, formula):
 
     def backward_by_formula(dy, cache, param_grads=True, input_grad=True):
         x, y, cache, states, applies = cache
+        names = names_of_formulas(layer, x, y, dy, states, cache)
         totals = {f"d{name}": total for name, _, total in layer.parameters()}
         before = {name: total.copy() for name, total in totals.items()}
         dx = backward(dy, cache, param_grads, input_grad)
         if applies and gradient == "dx" and input_grad:
-            return eval(formula, names_of_formulas(layer, x, y, dy, states))
+            return eval(formula, names)
         if applies and gradient in totals and param_grads:
-            totals[gradient][...] = before[gradient] + eval(formula, names_of_formulas(layer, x, y, dy, states))
+            totals[gradient][...] = before[gradient] + eval(formula, names)
         return dx
 
     layer.forward, layer.backward = forward_that_keeps_x_and_y, backward_by_formula
@@ -301,8 +366,8 @@ def test_first_values_of_parameters_would_hide_a_missing_factor():
 
 KINDS = ["Dense", "Conv2D, K4 S2 same 4x6", "ConvTranspose2D, K4 S2 same 4x6", "BatchNorm", "BatchNorm, images",
          "LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Maxout", "Pack", "Flatten", "Reshape", "Sequential",
-         "Sequential, nested",
-         "Residual", "Parabola"]
+         "Sequential, nested", "Residual", "Parabola", "LayerNorm", "InstanceNorm", "InstanceNoise", "RandomFlip",
+         "RandomRotate90", "RandomShift", "Brightness", "Cutout", "SpectralNorm", "SpectralNorm, ConvTranspose2D"]
 PARAMETERS = [(kind, name) for kind in KINDS for name, _, _ in build(kind)[0].parameters()]
 
 
@@ -439,7 +504,8 @@ def test_the_gradient_of_every_parameter_is_looked_at(kind, name, factor):
     assert wrong_rows(check(mistake(layer), x)) == [f"d{name}"]
 
 
-@pytest.mark.parametrize("case", ["BatchNorm", "BatchNorm, images", "Dropout"])
+@pytest.mark.parametrize("case", ["BatchNorm", "BatchNorm, images", "Dropout", "RandomFlip", "RandomRotate90",
+                                  "RandomShift", "Cutout"])
 @pytest.mark.parametrize("mode", [True, False], ids=["always training", "always evaluation"])
 def test_a_layer_that_goes_back_as_in_the_other_mode_is_caught(case, mode):
     """It ran forward in one mode and backward, from another pass over the same x, in the other."""

@@ -1,0 +1,40 @@
+"""RandomLayer: what all layers that draw random numbers share, their generator."""
+import numpy as np
+
+from minigan.backend import host_rng, rng_state, set_rng_state
+from minigan.backend import rng as device_rng
+from minigan.layers.layer import Layer
+from minigan.parallel import crew_size, from_first, index
+
+
+class RandomLayer(Layer):
+    """Base of the layers that draw random numbers in training.
+
+    rng      a device generator, minigan.backend.rng(seed); without one, that of seed 0. A host generator works too, but on
+             a GPU all that it draws is then copied over: so a layer passes what it draws through `asarray`
+    """
+
+    smallest_share = 128
+
+    def __init__(self, rng=None):
+        self.rng = device_rng(0) if rng is None else rng
+        if not hasattr(self.rng, "random"):
+            raise TypeError(f"{self}: rng must be a generator, minigan.backend.rng(seed), got {rng!r}")
+
+    def share_of_rng(self):
+        """The generator; where the batch is cut into shares (minigan/parallel.py) one of its own for each, seeded by it."""
+        if crew_size() == 1:
+            return self.rng
+        return host_rng(from_first(lambda: self.rng.integers(2 ** 63, size=crew_size()))[index()])
+
+    def __getstate__(self):
+        """For copy.deepcopy and pickle, which cannot look into a generator of CuPy: its state in its place."""
+        on_host = isinstance(self.rng, np.random.Generator)
+        return vars(self) | {"rng": self.rng if on_host else ("state", rng_state(self.rng))}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if isinstance(self.rng, tuple):
+            _, saved = self.rng
+            self.rng = device_rng(0)
+            set_rng_state(self.rng, saved)

@@ -1,0 +1,139 @@
+"""Spectral normalization: a layer whose kernel, as a matrix, stretches no vector.
+
+The kernel W is read as a matrix (R, F) with the F output channels as columns and all other axes as rows: for Dense that is
+W (I, O) itself, for Conv2D (K·K·C, F). How much a matrix stretches at most is its largest singular value,
+
+    sigma(W) = max uᵀ W v  over unit vectors u (R, 1) and v (F, 1)
+
+and W_hat = W / sigma has the largest singular value 1. Power iteration finds u and v: each is the best for the other,
+
+    u <- W v / ‖W v‖        v <- Wᵀ u / ‖Wᵀ u‖        sigma = uᵀ W v
+
+and as W changes little from step to step, one round a step, from where the last one ended, is enough to follow it. So u and v
+are a state that training moves, as BatchNorm's running statistics.
+
+Backward. The inner layer computes with W_hat and finds dW_hat = ∂L/∂W_hat. Move W by a small δ. With u and v held constant
+sigma moves by uᵀ δ v = <u vᵀ, δ>, where <A, B> = Σ A·B over all elements, and
+
+    W_hat moves by   δ / sigma  -  W <u vᵀ, δ> / sigma²
+    L moves by       <dW_hat, δ> / sigma  -  <dW_hat, W> <u vᵀ, δ> / sigma²
+                     = < (dW_hat - <dW_hat, W_hat> u vᵀ) / sigma , δ >
+
+so that dW = (dW_hat - <dW_hat, W_hat> u vᵀ) / sigma. Why it must be so: scaling W does not change W_hat, and indeed <dW, W> =
+<dW_hat, W_hat> - <dW_hat, W_hat> uᵀ W v / sigma = 0. And why u and v may be held constant although they depend on W: they
+make uᵀ W v as large as unit vectors can, so at this maximum a small move of theirs does not change it (to first order).
+
+For a convolution sigma belongs to this matrix, not to the map from image to image. That stretches at most K times as much, as
+every pixel occurs in at most K·K patches.
+
+Source    Miyato, Kataoka, Koyama & Yoshida 2018, arXiv:1802.05957, sections 2.1 to 2.3 and algorithm 1
+"""
+import copy
+
+from minigan.backend import host_rng, xp
+from minigan.layers.convolution import Conv2D, ConvTranspose2D
+from minigan.layers.dense import Dense
+from minigan.layers.layer import Layer
+from minigan.layers.sequential import Sequential
+from minigan.parallel import from_first
+
+TINY = 1e-12                                           # so that a kernel of zeros is divided by this and not by 0
+
+
+class SpectralNorm(Layer):
+    """The layer inside, with its kernel divided by the largest singular value of that.
+
+    Shapes    those of the layer inside: a Dense, Conv2D or ConvTranspose2D;  u (R, 1), v (F, 1), with W as (R, F)
+    Forward   y = layer(x) with W_hat = W / sigma in place of W,  sigma = uᵀ W v;  the bias stays as it is
+              In training `iterations` rounds of power iteration move u and v first
+    Backward  dx and db are the layer's, with W_hat;  dW = (dW_hat - <dW_hat, W_hat> u vᵀ) / sigma
+    Why       the derivation stands at the top of this file.
+    Source    Miyato et al. 2018, arXiv:1802.05957, section 2.3 (the gradient)
+    """
+
+    smallest_share = 128
+
+    def __init__(self, layer, iterations=1, *, rng=None):
+        """rng: the host generator of the vector that the power iteration begins with; without one, that of seed 0."""
+        if not isinstance(layer, (Dense, Conv2D, ConvTranspose2D)):
+            raise TypeError(f"{self}: takes a Dense, Conv2D or ConvTranspose2D, got {layer!r}")
+        self.check_sizes(iterations=iterations)
+        self.layer, self.iterations = layer, iterations
+        R, F = self.matrix(layer.W).shape
+        rng = host_rng(0) if rng is None else rng
+        self.add_state("u", rng.standard_normal((R, 1)), layer.W.dtype)
+        self.add_state("v", rng.standard_normal((F, 1)), layer.W.dtype)
+        self.power_iteration(20)                       # near enough for an evaluation before any training
+
+    def forward(self, x, train=True):
+        W_hat, *uv_sigma = from_first(lambda: self.normalized(train))          # once for all shares (minigan/parallel.py)
+        y, cache = self.with_kernel(W_hat).forward(x, train)
+        return y, (cache, W_hat, *uv_sigma)
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        cache, W_hat, *uv_sigma = cache
+        dW_hat = xp.zeros_like(W_hat)
+        dx = self.with_kernel(W_hat, dW_hat).backward(dy, cache, param_grads, input_grad)
+        if param_grads:
+            self.add_gradient(dW_hat, W_hat, *uv_sigma)
+        return dx
+
+    def double_backward(self, v, dy, cache):
+        cache, W_hat, *uv_sigma = cache
+        dW_hat = xp.zeros_like(W_hat)                  # ∂P/∂W_hat; from there to W the way is that of backward
+        result = self.with_kernel(W_hat, dW_hat).double_backward(v, dy, cache)
+        self.add_gradient(dW_hat, W_hat, *uv_sigma)
+        return result
+
+    def normalized(self, train):
+        """(W_hat, u, v, sigma), all of them arrays that no later pass changes."""
+        if train:
+            self.power_iteration(self.iterations)
+        u, v = self.u.copy(), self.v.copy()
+        sigma = u.T @ self.matrix(self.layer.W) @ v + TINY             # (1, 1)
+        return self.layer.W / sigma, u, v, sigma
+
+    def power_iteration(self, rounds):
+        M = self.matrix(self.layer.W)
+        for _ in range(rounds):
+            self.u = unit(M @ self.v)                  # (R, 1) = (R, F) @ (F, 1)
+            self.v = unit(M.T @ self.u)                # (F, 1) = (F, R) @ (R, 1)
+
+    def add_gradient(self, dW_hat, W_hat, u, v, sigma):
+        along_W = (dW_hat * W_hat).sum()
+        self.layer.dW += (dW_hat - along_W * self.kernel(u @ v.T)) / sigma
+
+    def matrix(self, W):
+        """The kernel as (R, F). ConvTranspose2D has its output channels on axis 2 of (K, K, F, C), the others on the last."""
+        W = W.transpose(0, 1, 3, 2) if isinstance(self.layer, ConvTranspose2D) else W
+        return W.reshape(-1, W.shape[-1])
+
+    def kernel(self, M):
+        """A matrix (R, F) in the shape of the kernel: what `matrix` does, undone."""
+        shape = self.layer.W.shape
+        if isinstance(self.layer, ConvTranspose2D):
+            return M.reshape(*shape[:2], shape[3], shape[2]).transpose(0, 1, 3, 2)
+        return M.reshape(shape)
+
+    def with_kernel(self, W, dW=None):
+        """The layer inside again, but for its kernel and the place for the kernel's gradient; b and db are the same arrays."""
+        twin = object.__new__(type(self.layer))
+        vars(twin).update(vars(self.layer), W=W, dW=dW)
+        return twin
+
+
+def unit(vector):
+    return vector / xp.sqrt((vector * vector).sum() + TINY * TINY)
+
+
+def normalize(network):
+    """A copy of the network, or of a layer, in which every Dense and every convolution is inside a SpectralNorm."""
+    if isinstance(network, Sequential):
+        return Sequential(*map(normalize, network.layers), name=network.name)
+    layer = copy.deepcopy(network)                     # which belongs to no network yet
+    if isinstance(layer, (Dense, Conv2D, ConvTranspose2D)):
+        return SpectralNorm(layer)
+    if not isinstance(layer, SpectralNorm):
+        for name, child in layer.children.items():
+            layer.replace_child(name, normalize(child))
+    return layer

@@ -1,0 +1,142 @@
+"""Options -> data and GAN: what the command line of examples/train_gan.py can set, and how the parts are put together.
+
+Every stabilizer of the literature that minigan has is one line of STABILIZERS, off by default, and a line or two of build_gan.
+"""
+from pathlib import Path
+
+from minigan import checkpoint, datasets, losses, models, optimizers, parallel, penalties, rules, schedules
+from minigan.backend import device, host_rng, rng
+from minigan.gan import GAN
+from minigan.layers import Brightness, Cutout, InstanceNoise, RandomFlip, RandomRotate90, RandomShift, Sequential
+from minigan.layers.spectral_norm import normalize
+
+# What each model trains with unless told otherwise. mlp_gan is tuned for the digits, the DCGANs have their tutorials' Adam.
+RECIPES = {
+    "mlp_gan": dict(loss="leastsquares", lr=6e-4, beta1=0.5, batch_size=64, steps=2800),
+    "dcgan_28": dict(loss="nonsaturating", lr=1e-4, beta1=0.9, batch_size=128, steps=5000),
+    "dcgan_64": dict(loss="nonsaturating", lr=2e-4, beta1=0.5, batch_size=64, steps=10_000),
+    "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
+    "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000),
+}
+DEFAULTS = dict(data="digits", update="alternating", seed=0, sample_every=100, save_every=1000)
+AUGMENTATIONS = {
+    "flip": RandomFlip, "rotate": RandomRotate90, "shift": lambda rng: RandomShift(1, rng),
+    "brightness": lambda rng: Brightness(0.5, rng), "cutout": lambda rng: Cutout(0.5, rng)}
+
+# name: (default, help); the default's type is that of the option
+STABILIZERS = {
+    "conditional": (False, "give both networks the label"),
+    "n_critic": (1, "steps of D for each step of G"),
+    "penalty": ("none", "gradient penalty on D: wgan-gp or r1"),
+    "penalty_weight": (10.0, "its weight: lambda of wgan-gp, gamma of r1"),
+    "weight_clip": (0.0, "clip D's parameters to this after each step (the first Wasserstein GAN: 0.01)"),
+    "spectral_norm": (False, "divide D's weights by their largest singular value"),
+    "instance_noise": ("0", "standard deviation of noise on all that D sees, or a schedule: linear:0.1:0:2000"),
+    "label_smoothing": (0.0, "D is asked for 1 minus this on real samples (0.1)"),
+    "augment": ("", f"what D sees, real and fake: {','.join(AUGMENTATIONS)}"),
+    "augment_real": ("", "the same for the real samples alone"),
+    "packing": (1, "D judges so many samples at once (PacGAN)"),
+    "ema": (0.0, "keep a moving average of G with this weight of the old value (0.999), and sample from it"),
+    "clip_value": (0.0, "clip every entry of the gradients to this"),
+    "clip_norm": (0.0, "shorten gradients that are longer than this"),
+    "l1": (0.0, "penalty on the weights of both networks: this times the sum of |W|"),
+    "l2": (0.0, "this half times the sum of W²"),
+    "weight_decay": (0.0, "shrink the weights by lr times this at each step, outside of Adam"),
+    "lr_schedule": ("1", "factor of the learning rate, a number or a schedule: linear:1:0:2800, cosine:1:0.1:2800"),
+    "generator_from": (0, "the step from which only G is trained, against the D of that moment; 0: never"),
+    "init_from": ("", "checkpoint.npz of another run, whose networks this one begins with"),
+}
+
+
+def complete(given):
+    """All options of a new run: those given, else the model's recipe, else the defaults."""
+    data = given.get("data", DEFAULTS["data"])
+    model = given.get("model", "toy_mlp" if data in ("ring", "grid") else "mlp_gan")
+    if model not in RECIPES:
+        raise ValueError(f"there is no model {model!r}; there are {', '.join(RECIPES)}")
+    off = {name: default for name, (default, _) in STABILIZERS.items()}
+    options = DEFAULTS | off | {"device": device(), "threads": parallel.workers()} | RECIPES[model] | given | {"model": model}
+    options["loss"] = repr(losses.by_name(options["loss"])).lower()            # one spelling
+    for name in ("steps", "batch_size", "sample_every", "save_every", "packing", "n_critic"):
+        if options[name] < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {options[name]}")
+    for name in ("seed", "generator_from", "penalty_weight"):
+        if options[name] < 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 0, got {options[name]}")
+    return options
+
+
+def load_data(name, model):
+    """(x, labels) on the host, in the size that the model takes: resized, never reshaped. Labels are None for a folder."""
+    if name in ("ring", "grid"):
+        x, labels = getattr(datasets, name)(100_000, host_rng(0))
+    elif name in ("digits", "mnist"):
+        x, labels = getattr(datasets, name)()
+    elif name and Path(name).is_dir():
+        x, labels = datasets.image_folder(name, models.IMAGE_SIZE.get(model, 28))[0], None
+    else:
+        raise ValueError(f"--data {name}: neither digits, mnist, ring or grid nor a folder of images")
+    size = models.IMAGE_SIZE.get(model)
+    if size is not None and x.ndim == 4 and x.shape[1:3] != (size, size):
+        x = datasets.resize(x, size)
+    return x, labels
+
+
+def build_gan(options, classes=0):
+    """(gan, schedule): the GAN of these options, and what training.Run is to call before each step.
+
+    options    a dict with all names of RECIPES and STABILIZERS, model, update, seed and sample_shape
+    classes    of the data, used if options["conditional"]
+    Errors     ValueError for values that make no sense, alone or together
+    """
+    o = options
+    _check(o, classes)
+    seed, classes = o["seed"], classes if o["conditional"] else 0
+    G, D = models.build(o["model"], host_rng(seed), o["sample_shape"], classes, o["packing"])
+    if o["spectral_norm"]:
+        D = normalize(D)
+    noise_of, factor_of = schedules.parse(o["instance_noise"]), schedules.parse(o["lr_schedule"])
+    noise = InstanceNoise(noise_of(0), rng([seed, 3]))
+    penalty = {"none": None, "wgan-gp": penalties.WGANGP(rng([seed, 4]), o["penalty_weight"]),
+               "r1": penalties.R1(o["penalty_weight"])}[o["penalty"]]
+    smoothing = {"real_label": 1 - o["label_smoothing"]} if o["label_smoothing"] else {}
+    kinds = {"l1": rules.L1, "l2": rules.L2, "clip_value": rules.ClipValue, "clip_norm": rules.ClipNorm,
+             "weight_decay": rules.WeightDecay}
+    both = [kind(o[name]) for name, kind in kinds.items() if o[name]]
+    only_D = [rules.WeightClip(o["weight_clip"])] if o["weight_clip"] else []
+    adam_G, adam_D = (optimizers.Adam(o["lr"], o["beta1"], rules=listed) for listed in (both, both + only_D))
+
+    gan = GAN(G, D, losses.by_name(o["loss"], **smoothing), adam_G, adam_D, update=o["update"], classes=classes,
+              eye=Sequential(*augmentations(o["augment"], [seed, 5]), *([noise] if o["instance_noise"] != "0" else [])),
+              augment=Sequential(*augmentations(o["augment_real"], [seed, 6])), penalty=penalty, average=o["ema"])
+    if o["init_from"]:
+        content = checkpoint.load(o["init_from"])
+        for name, network in (("G", G), ("D", D)):
+            checkpoint.restore_network(network, content, name, o["init_from"])
+
+    def schedule(step):
+        noise.sigma = noise_of(step)
+        adam_G.lr = adam_D.lr = o["lr"] * factor_of(step)
+
+    return gan, schedule
+
+
+def augmentations(names, seed):
+    """The layers of a list of names, "flip,shift"."""
+    unknown = [name for name in filter(None, names.split(",")) if name not in AUGMENTATIONS]
+    if unknown:
+        raise ValueError(f"there is no augmentation {unknown[0]!r}; there are {', '.join(AUGMENTATIONS)}")
+    return [AUGMENTATIONS[name](rng([*seed, i])) for i, name in enumerate(filter(None, names.split(",")))]
+
+
+def _check(o, classes):
+    if o["conditional"] and not classes:
+        raise ValueError(f"--conditional needs data with labels, which {o['data']} has not")
+    if o["label_smoothing"] and o["loss"] in ("wasserstein", "hinge"):
+        raise ValueError(f"--label-smoothing is for losses with a label to aim at; {o['loss']} has none")
+    if not 0 <= o["label_smoothing"] < 0.5:
+        raise ValueError(f"--label-smoothing must be at least 0 and below 0.5, got {o['label_smoothing']}")
+    if o["penalty"] not in ("none", "wgan-gp", "r1"):
+        raise ValueError(f"there is no penalty {o['penalty']!r}; there are none, wgan-gp, r1")
+    if o["batch_size"] % o["packing"]:
+        raise ValueError(f"--packing {o['packing']} does not divide --batch-size {o['batch_size']}")

@@ -1,0 +1,167 @@
+"""What a GAN can be told beside its two networks: labels, an eye in front of D, a penalty, an average of G, single steps."""
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import penalties
+from minigan.backend import asarray, rng_state, scalar, set_rng_state, to_numpy, xp
+from minigan.gradcheck import Report, compare
+from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, LeakyReLU, Pack, Reshape, Sequential, Tanh
+from minigan.losses import LeastSquares, NonSaturating, Wasserstein
+from minigan.optimizers import SGD, Adam
+
+CLASSES, LATENT, SHAPE = 3, 4, (4, 4, 2)
+
+
+def make_gan(classes=CLASSES, packing=1, dtype="float64", optimizer=lambda: SGD(0.0), loss=None, **options):
+    w = {"rng": mg.host_rng(3), "dtype": dtype}
+    G = Sequential(Dense(LATENT + classes, 32, **w), BatchNorm(32, dtype=dtype), Tanh(), Reshape(*SHAPE))
+    D = Sequential(Pack(packing), Conv2D(packing * (2 + classes), 4, 3, stride=2, **w), LeakyReLU(0.2), Conv2D(4, 3, 2, **w),
+                   Tanh(), Flatten(), Dense(12, 1, **w))
+    return mg.GAN(G, D, loss or NonSaturating(), optimizer(), optimizer(), classes=classes, **options)
+
+
+def batch(n=6, dtype="float64", seed=0):
+    rng = mg.host_rng(seed)
+    return (asarray(rng.uniform(-1, 1, (n, *SHAPE)).astype(dtype)), asarray(rng.standard_normal((n, LATENT)).astype(dtype)),
+            asarray(rng.integers(CLASSES, size=n)))
+
+
+OPTIONS = {
+    "labels": lambda: {},
+    "labels, WGAN-GP": lambda: {"loss": Wasserstein(), "penalty": penalties.WGANGP(mg.rng(5))},
+    "labels, R1, packing": lambda: {"penalty": penalties.R1(2.0), "packing": 2},
+    "no labels, eye, WGAN-GP, packing": lambda: {
+        "classes": 0, "packing": 3, "eye": Sequential(Dropout(0.4, mg.rng(6))), "penalty": penalties.WGANGP(mg.rng(5))},
+    "all": lambda: {"loss": LeastSquares(0.9), "packing": 2, "eye": Sequential(Dropout(0.4, mg.rng(6))),
+                    "augment": Sequential(Dropout(0.1, mg.rng(7))), "penalty": penalties.WGANGP(mg.rng(5)), "average": 0.9},
+}
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_both_gradients_of_a_step_are_those_of_the_losses(backend, name, update):
+    """With a learning rate of 0 train_step is a function of theta, and may be asked again and again."""
+    gan = make_gan(update=update, **OPTIONS[name]())
+    data = batch()
+    data = data if gan.classes else data[:2]
+    generators = [generator for network in gan.networks().values() for _, generator in network.generators()]
+    generators += [gan.penalty.rng] if gan.penalty is not None and gan.penalty.rng is not None else []
+    states = [rng_state(generator) for generator in generators]
+    running = [(value, value.copy()) for _, value in gan.G.states()]
+
+    def losses():
+        for generator, state in zip(generators, states):
+            set_rng_state(generator, state)
+        for value, before in running:
+            value[...] = before
+        return gan.train_step(*data)
+
+    losses()
+    analytic = {"D": to_numpy(gan.D.dtheta).copy(), "G": to_numpy(gan.G.dtheta).copy()}
+    report = Report(name)
+    for i, network in enumerate((gan.D, gan.G)):
+        compare(report, lambda: scalar(losses()[i]), {"DG"[i]: network.theta}, analytic, mg.host_rng(0), entries=60)
+    assert report.ok, report
+
+
+def test_the_label_is_one_constant_map_a_class(backend):
+    """keras.io once painted the class into rows of the image."""
+    gan = make_gan()
+    x, z, labels = batch()
+    seen = to_numpy(gan.with_labels(x, labels))
+    assert seen.shape == (6, 4, 4, 5)
+    np.testing.assert_array_equal(seen[..., :2], to_numpy(x))
+    for image, label in zip(seen[..., 2:], to_numpy(labels)):
+        np.testing.assert_array_equal(image, np.broadcast_to(np.eye(CLASSES)[label], (4, 4, CLASSES)))
+    np.testing.assert_array_equal(to_numpy(gan.with_labels(z, labels))[:, LATENT:], np.eye(CLASSES)[to_numpy(labels)])
+
+
+@pytest.mark.parametrize("labels", [None, np.zeros(5, int), np.zeros((6, 1), int), np.zeros(6)])
+def test_wrong_labels_are_refused(labels):
+    with pytest.raises(ValueError, match="one whole number a sample as labels"):
+        make_gan().train_step(*batch()[:2], labels)
+
+
+def test_without_options_nothing_is_drawn_or_changed():
+    """The options off give the bytes of a GAN that never heard of them."""
+    def theta(**options):
+        gan = make_gan(classes=0, dtype="float32", optimizer=Adam, **options)
+        for _ in range(3):
+            gan.train_step(*batch(dtype="float32")[:2])
+        return gan.G.theta.tobytes() + gan.D.theta.tobytes()
+
+    assert theta() == theta(eye=Sequential(), augment=None, penalty=None, average=0.0) == theta(average=0.5)
+
+
+def test_the_average_of_G(backend):
+    gan = make_gan(classes=0, optimizer=lambda: SGD(0.5), average=0.75)
+    expected = to_numpy(gan.G.theta).copy()
+    for seed in range(3):
+        gan.train_step(*batch(seed=seed)[:2])
+        expected = 0.75 * expected + 0.25 * to_numpy(gan.G.theta)
+    np.testing.assert_allclose(to_numpy(gan.G_average.theta), expected, rtol=1e-12)
+    for (_, value), (_, newest) in zip(gan.G_average.states(), gan.G.states()):
+        np.testing.assert_array_equal(to_numpy(value), to_numpy(newest))
+    z = gan.noise(5, mg.rng(1))
+    np.testing.assert_array_equal(to_numpy(gan.sample(5, 1)), to_numpy(gan.G_average(z)))
+    assert (to_numpy(gan.sample(5, 1)) != to_numpy(gan.G(z))).any()
+
+
+@pytest.mark.parametrize("step, moves", [("discriminator_step", "D"), ("generator_step", "G")])
+def test_a_step_of_one_network_leaves_the_other_alone(backend, step, moves):
+    gan = make_gan(optimizer=Adam)
+    before = {name: to_numpy(network.theta).copy() for name, network in (("G", gan.G), ("D", gan.D))}
+    getattr(gan, step)(*batch())
+    for name, theta in before.items():
+        assert (to_numpy(getattr(gan, name).theta) != theta).any() == (name == moves)
+
+
+def test_a_step_of_D_and_one_of_G_make_a_training_step():
+    """In the alternating order, without dropout and BatchNorm in D, the two halves are the whole."""
+    whole, halves = make_gan(optimizer=Adam), make_gan(optimizer=Adam)
+    whole.train_step(*batch())
+    halves.discriminator_step(*batch())
+    halves.generator_step(*batch())
+    np.testing.assert_array_equal(whole.D.theta, halves.D.theta)
+    np.testing.assert_array_equal(whole.G.theta, halves.G.theta)
+
+
+def test_a_conditional_GAN_samples_all_classes_in_turn(backend):
+    gan = make_gan()
+    z = gan.noise(7, mg.rng(2))
+    in_turn = gan.G(gan.with_labels(z, xp.arange(7) % CLASSES))
+    np.testing.assert_array_equal(to_numpy(gan.sample(7, 2)), to_numpy(in_turn))
+
+
+@pytest.mark.parametrize("average", [-0.1, 1.0])
+def test_a_weight_of_the_average_is_checked(average):
+    with pytest.raises(ValueError, match="average"):
+        make_gan(average=average)
+
+
+def test_a_wgan_gp_step_costs_at_most_two_and_a_half_plain_ones():
+    """In products of matrices: forward 1, dW 1, dx 1 (none for the first layer). Counted, since times drift."""
+    counted = []
+
+    class Counting(Dense):
+        def forward(self, x, train=True):
+            counted.append(1)
+            return super().forward(x, train)
+
+        def backward(self, dy, cache, param_grads=True, input_grad=True):
+            counted.append(param_grads + input_grad)
+            return super().backward(dy, cache, param_grads, input_grad)
+
+        def double_backward(self, v, dy, cache):
+            counted.append(2)
+            return super().double_backward(v, dy, cache)
+
+    def products(penalty):
+        D = Sequential(*[layer for _ in range(4) for layer in (Counting(8, 8), LeakyReLU())], Dense(8, 1))
+        gan = mg.GAN(Sequential(Dense(2, 8)), D, Wasserstein(), Adam(), Adam(), penalty=penalty)
+        counted.clear()
+        gan.discriminator_step(np.zeros((4, 8), "float32"), np.zeros((4, 2), "float32"))
+        return sum(counted)
+
+    assert products(penalties.WGANGP(mg.rng(0))) <= 2.5 * products(None)

@@ -12,12 +12,12 @@ histogram over the modes from uniform (minigan.metrics.modes).
                   pass, as in their program (https://github.com/fjxmlzn/PacGAN). Two things differ: a batch is drawn from the
                   100,000 points at random (theirs goes through a fixed list of packs), and BatchNorm in G sees all points of
                   a batch at once (theirs one point of each pack at a time).
---recipe ours     three small layers in both networks, the plain loss with an R1 penalty (Mescheder et al. 2018,
-                  arXiv:1801.04406), a learning rate that falls to 0; 20,000 steps, without packing
+--recipe ours     three small hidden layers in both networks, the same loss with an R1 penalty (Mescheder et al. 2018,
+                  arXiv:1801.04406), Adam without momentum, a learning rate that falls to 0; 20,000 steps
 
 Each run has one thread; --processes many go on side by side. With --json every finished run is kept, and not run again: the
-same command goes on where it stopped. --table prints the table of what is there, and runs nothing. A run also keeps what
-it had reached at each tenth of its steps ("history").
+same command goes on where it stopped. --table prints the table of what is there, and runs nothing. A run also keeps what it
+had reached at each tenth of its steps ("history").
 """
 import argparse
 import dataclasses
@@ -63,7 +63,7 @@ class Recipe:
     steps: int
     batch: int                                         # packs; a batch has `packing` times as many points
     lr: float
-    beta1: float
+    betas: tuple                                       # beta1 and beta2 of Adam
     update: str
     penalty: object = None
     decay: bool = False                                # lr: constant in the first half of the steps, then linearly to 0
@@ -71,8 +71,8 @@ class Recipe:
 
 
 RECIPES = {
-    "pacgan": Recipe(mg.models.pacgan_toy, steps=400_000, batch=100, lr=1e-4, beta1=0.8, update="simultaneous"),
-    "ours": Recipe(small_networks, steps=20_000, batch=128, lr=1e-3, beta1=0.5, update="alternating",
+    "pacgan": Recipe(mg.models.pacgan_toy, steps=400_000, batch=100, lr=1e-4, betas=(0.8, 0.999), update="simultaneous"),
+    "ours": Recipe(small_networks, steps=20_000, batch=128, lr=1e-3, betas=(0.0, 0.99), update="alternating",
                    penalty=mg.penalties.R1(0.1), decay=True, scaled=True)}
 
 
@@ -84,8 +84,8 @@ def train(name, data, packing, seed, steps):
     centres = getattr(mg.datasets, f"{data}_centres")()
     unit = abs(centres).max() if recipe.scaled else np.float32(1)
     G, D = recipe.networks(host, packing=packing)
-    gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(recipe.lr, recipe.beta1),
-                 mg.optimizers.Adam(recipe.lr, recipe.beta1), recipe.update, penalty=recipe.penalty)
+    adams = [mg.optimizers.Adam(recipe.lr, *recipe.betas) for _ in range(2)]
+    gan = mg.GAN(G, D, mg.losses.NonSaturating(), *adams, recipe.update, penalty=recipe.penalty)
     n, history = recipe.batch * packing, []
     for step in range(1, steps + 1):
         if recipe.decay:

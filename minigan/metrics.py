@@ -129,10 +129,13 @@ def stacked_modes(images, classifier):
     """How many of the K^C combinations of digits the images (N, H, W, C) show, and the KL of their histogram from uniform.
 
     The classifier, of single digits (N, H, W, 1), looks at one channel at a time; the most probable class counts, however
-    sure. Both numbers need many samples: of N draws from all of 1000 modes, about 1000 (1 - e^(-N/1000)) modes show, and the
-    KL is about 999 / 2N. Papers differ in N and in the classifier, so print both with the numbers:
-    Metz et al. 2017 (unrolled GAN), arXiv:1611.02163, 25,600 samples; Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, and
-    Lin et al. 2018 (PacGAN), arXiv:1712.04086, 26,000 samples.
+    sure, and one image is enough for a mode. Both numbers need many samples: of N perfect ones about 1000 (1 - e^(-N/1000))
+    modes show, and the KL is about 999 / 2N. Two protocols are in use, with classifiers that differ from paper to paper:
+
+    VEEGAN's        Srivastava et al. 2017, arXiv:1705.07761; in PacGAN's program (Lin et al. 2018, arXiv:1712.04086): a full
+                    DCGAN on a fixed set of 128,000 triples, 100,000 steps of batch 64, then 26,000 samples
+    unrolled GAN's  Metz et al. 2017, arXiv:1611.02163; in PacGAN's program: tiny networks, D with 1/4 or 1/2 of the channels,
+                    triples drawn anew, 500,000 steps of batch 128, then 25,600 samples
     """
     combination = np.zeros(len(images), np.int64)
     for c in range(images.shape[3]):

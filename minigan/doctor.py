@@ -1,15 +1,247 @@
-"""What is wrong with a GAN: where its numbers stopped being finite."""
+"""What is wrong with a GAN: signs that can be measured in a moment, and what they mean in words.
+
+The losses of a GAN do not say whether it is well. These signs do, each a number of one batch:
+
+    accuracy_real, accuracy_fake   the share of real samples, and of fakes, that D judges rightly (`accuracies`)
+    spread                         the standard deviation of all logits: near 0, D says the same of everything
+    loss_G                         not for critics: their scores have no zero, so their losses tell nothing by themselves
+    push                           Σ |∂loss_G/∂logit|: about 1 while G is told to move, near 0 where its loss is flat
+    gradient_G, gradient_D         the norm of the gradient that the last training step left in dtheta
+    diversity                      the mean distance between two fakes, over that between two real samples
+    saturated, saturated_real      the share of pixels beyond ±0.99 in the fakes, and in real images, where paper may be -1
+    real_min, real_max             the range of the data (like the two above: if G ends in a tanh)
+    dead_G.1, dead_D.3 ...         the share of units of each ReLU layer that are zero for the whole batch
+
+    doctor = Doctor()
+    ... every hundred steps: doctor.look(gan, real, z), then print each sentence of doctor.advice()
+
+A look runs G and D in evaluation mode, and no parameter, statistic or generator changes by it: a run with a doctor gives the
+same bytes as one without. It sees what a batch shows. Two modes far apart are as diverse as eight: only a count of modes
+(metrics.py) finds that. The limits below are rules of thumb, set so that healthy runs of the examples stay silent.
+"""
+import math
+import statistics
+
+import numpy as np
+
 from minigan import backend
+from minigan.backend import xp
+from minigan.layers import LeakyReLU, Reshape, Sequential, Tanh
+from minigan.losses import CrossEntropy, Hinge, LeastSquares, Wasserstein
+
+PATIENCE = 3            # looks in a row: a GAN swings, and one bad batch is no illness
+GONE = 10               # looks without an illness, until it is news again
+SURE = 0.98             # an accuracy, from which on D makes no mistakes worth learning from
+FLAT = 0.03             # of a push, or of the largest gradient so far: G learns next to nothing
+COLLAPSED = 0.2         # of the real diversity
+YOUNG = 10              # looks: G's first samples are all alike, and it takes some time until they are not
+EXPLODED, HUGE = 100.0, 1e4            # a gradient: times the median so far; whatever it was before
 
 
-def first_bad_layer(gan, real, z, labels=None):
-    """A sentence on the first layer whose parameters or output are not finite, on the ways x -> D and z -> G -> D; or None."""
+class Doctor:
+    """Looks at a GAN now and then, remembers, and says each thing once, or again when it comes back after having gone."""
+
+    def __init__(self, samples=128):
+        """samples: how many of a batch a look uses at most; more make it slower and the shares finer."""
+        self.samples, self.history, self.culprit = samples, [], None
+        self.absent = {}                               # what was said -> for how many looks it has been gone since
+
+    def look(self, gan, real, z, labels=None):
+        """Measure and remember the signs: a dict of floats. real and z as for a training step, best just after one."""
+        real, z, labels = (None if x is None else x[:self.samples] for x in (real, z, labels))
+        with np.errstate(over="ignore", invalid="ignore"):             # what overflows is said in words
+            signs = measure(gan, real, z, labels)
+        sick = not all(map(math.isfinite, signs.values()))
+        self.culprit = first_bad_layer(gan, real, z, labels, train=False) if sick else None
+        self.history.append(signs)
+        return signs
+
+    def advice(self):
+        """The sentences that the last look adds to those that were said before."""
+        if not self.history:
+            return []
+        found = diagnose(self.history[-1], self.history[:-1], self.culprit)
+        news = [sentence for name, sentence in found.items() if name not in self.absent]
+        gone = {name: 0 if name in found else looks + 1 for name, looks in self.absent.items()}
+        self.absent = {name: looks for name, looks in gone.items() if looks < GONE} | dict.fromkeys(found, 0)
+        return news
+
+
+# --- the signs ---
+
+def measure(gan, real, z, labels=None):
+    """All signs, read from the device at once."""
+    G, D = gan.G, gan.D
+    fake, alive_G = watch(G, gan.with_labels(z, labels))
+    logits_real, alive_D = watch(D, gan.with_labels(real, labels))
+    logits_fake, alive_too = watch(D, gan.with_labels(fake, labels))
+    alive_D = {name: units | alive_too[name] for name, units in alive_D.items()}       # seen with real images or with fakes
+    loss_G, dlogits = gan.loss.generator(logits_fake)
+
+    accuracy_real, accuracy_fake = accuracies(gan.loss, logits_real, logits_fake)
+    signs = {
+        "accuracy_real": accuracy_real, "accuracy_fake": accuracy_fake,
+        "spread": xp.concatenate([logits_real, logits_fake]).std(),
+        "push": abs(dlogits).sum(),
+        "gradient_G": xp.sqrt((G.dtheta * G.dtheta).sum()), "gradient_D": xp.sqrt((D.dtheta * D.dtheta).sum()),
+        "diversity": mean_distance(fake) / (mean_distance(real) + 1e-12)}
+    if not isinstance(gan.loss, Wasserstein):
+        signs["loss_G"] = loss_G
+    if ends_in_tanh(G):
+        signs |= {"saturated": beyond(fake), "saturated_real": beyond(real), "real_min": real.min(), "real_max": real.max()}
+    signs |= {f"dead_{name}": 1 - units.mean() for name, units in (alive_G | alive_D).items()}
+    values = backend.to_numpy(xp.stack([xp.asarray(value, "float64") for value in signs.values()]))
+    return dict(zip(signs, map(float, values)))
+
+
+def watch(network, x):
+    """The network's output for x, in evaluation mode, and {name: alive (C,)} of its ReLU layers. A unit, or for images a
+    channel, is alive if it is above zero somewhere in the batch."""
+    alive = {}
+    for layer in network.layers:
+        if isinstance(layer, Sequential):
+            x, inside = watch(layer, x)
+            alive |= inside
+        else:
+            x = layer(x)
+            if isinstance(layer, LeakyReLU) and layer.alpha == 0:
+                alive[layer.name] = (x.reshape(-1, x.shape[-1]) > 0).any(axis=0)
+    return x, alive
+
+
+def accuracies(loss, logits_real, logits_fake):
+    """The share of real samples above the loss's border between real and fake, and of fakes not above it.
+
+    The border is 0 for the cross-entropies (probability 1/2) and for Hinge, 0.5 for LeastSquares (between its targets). Where
+    the scores have no zero, as a Wasserstein critic's, a real sample counts if it is above the median fake, and a fake if it
+    is below the median real sample: a critic that sees no difference gets 1/2 for that too.
+    """
+    a, b = logits_real, logits_fake
+    if isinstance(loss, (CrossEntropy, Hinge, LeastSquares)):
+        border = 0.5 if isinstance(loss, LeastSquares) else 0.0
+        return (a > border).mean(), (b <= border).mean()
+    return (a > xp.median(b)).mean(), (b < xp.median(a)).mean()
+
+
+def mean_distance(x):
+    """The mean distance between two samples of the batch, from ‖x - y‖² = ‖x‖² + ‖y‖² - 2<x, y>."""
+    x = x.reshape(len(x), -1)
+    x = x - x.mean(axis=0)                             # changes no distance, and makes the differences of squares accurate
+    square = (x * x).sum(axis=1)
+    distance = xp.sqrt(xp.maximum(square[:, None] + square - 2 * (x @ x.T), 0.0))
+    return distance.sum() / max(1, len(x) * (len(x) - 1))
+
+
+def ends_in_tanh(G):
+    last = next((layer for layer in reversed(G.layers) if not isinstance(layer, Reshape)), None)
+    return isinstance(last, Tanh)
+
+
+def beyond(x):
+    return (abs(x) > 0.99).mean()
+
+
+# --- what they mean ---
+
+def diagnose(signs, history, culprit=None):
+    """{name of an illness: a sentence with its numbers and what to try}, for the last signs and all before them."""
+    bad = [name for name, value in signs.items() if not math.isfinite(value)]
+    if bad:
+        return {"not finite": f"A number is not finite any more: {culprit or ', '.join(bad)}. Go back to the last checkpoint, "
+                              "and try a smaller --lr or --clip-norm."}
+    looks = [*history, signs]
+    found = {"wrong range": wrong_range(signs), "exploded": exploded(signs, history)}
+    if len(looks) >= PATIENCE:
+        recent = looks[-PATIENCE:]
+        found |= {"D has won": D_has_won(signs, recent, looks), "D has given up": D_has_given_up(signs, recent),
+                  "collapsed": collapsed(signs, recent, looks), "saturated": saturated(signs, recent),
+                  "dead": dead(signs, recent)}
+    return {name: sentence for name, sentence in found.items() if sentence}
+
+
+def D_has_won(signs, recent, looks):
+    if any(min(look["accuracy_real"], look["accuracy_fake"]) < SURE for look in recent):
+        return None
+    largest = max(look["gradient_G"] for look in looks)
+    losses = [look.get("loss_G", 0.0) for look in recent]
+    sure = f"D has won: it is right on {signs['accuracy_real']:.0%} of the real and {signs['accuracy_fake']:.0%} of the fakes"
+    if signs["push"] < FLAT:
+        return (f"{sure}, and there G's loss is flat: {signs['push']:.1g} of its slope is left. "
+                "Try --loss nonsaturating, which is steep there.")
+    if signs["gradient_G"] <= FLAT * largest:
+        why = f"and G's gradient is {signs['gradient_G']:.2g}, where it has been {largest:.2g}"
+    elif min(losses) > 5 or losses == sorted(losses) and losses[-1] > max(3, 1.2 * losses[0]):
+        why = f"and G's loss was {', '.join(f'{loss:.1f}' for loss in losses)} in the last looks"
+    else:
+        return None                                    # a sure D alone is no illness while G still learns from it
+    return (f"{sure}, {why}. Make D's task harder: --instance-noise, --label-smoothing, --penalty r1, --spectral-norm, "
+            "--augment if there are few data; or a smaller --lr.")
+
+
+def D_has_given_up(signs, recent):
+    one_sided = all(abs(look["accuracy_real"] - look["accuracy_fake"]) > 0.95 for look in recent)
+    no_opinion = all(look["spread"] < 0.01 and look["accuracy_real"] + look["accuracy_fake"] < 1.2 for look in recent)
+    if not one_sided and not no_opinion:
+        return None
+    what = "calls everything real" if signs["accuracy_real"] > signs["accuracy_fake"] else "calls everything fake"
+    what = what if one_sided else "says the same of everything"
+    return (f"D has given up: it {what} (its scores vary by {signs['spread']:.2g}), so G learns nothing from it. Try a larger "
+            "--n-critic, another --loss, or less of what holds D back: --penalty, --instance-noise, --label-smoothing.")
+
+
+def collapsed(signs, recent, looks):
+    if any(look["diversity"] > COLLAPSED for look in recent):
+        return None
+    if len(looks) < YOUNG and max(look["diversity"] for look in looks) < 2 * COLLAPSED:
+        return None                                    # it is only beginning
+    return (f"G has collapsed: its samples are only {signs['diversity']:.2g} times as far from each other as real ones. Try "
+            "--packing, --loss wasserstein with --penalty wgan-gp and --n-critic 5, or a smaller --lr.")
+
+
+def saturated(signs, recent):
+    """Where real images have many pixels at ±1 G must have as many; it is ill if next to none are left between."""
+    if any(1 - look.get("saturated", 0.0) > 0.1 * (1 - look.get("saturated_real", 0.0)) for look in recent):
+        return None
+    return (f"G's output is saturated: {signs['saturated']:.0%} of its pixels are beyond ±0.99, of the real ones "
+            f"{signs['saturated_real']:.0%}, and there the slope of tanh is below 0.02. Try a smaller --lr, --clip-norm or "
+            "--penalty r1.")
+
+
+def dead(signs, recent):
+    layers = [name for name in signs if name.startswith("dead_") and all(look.get(name, 0.0) > 0.9 for look in recent)]
+    if not layers:
+        return None
+    shares = ", ".join(f"{signs[name]:.0%} in {name.removeprefix('dead_')}" for name in layers)
+    return f"Dead units, zero for the whole batch and without a gradient: {shares}. Try a smaller --lr, or LeakyReLU for ReLU."
+
+
+def exploded(signs, history):
+    for name in ("gradient_G", "gradient_D"):
+        usual = statistics.median(look[name] for look in history) if len(history) >= PATIENCE else math.inf
+        if signs[name] > max(1, EXPLODED * usual) or signs[name] > HUGE:
+            return (f"The gradient of {name[-1]} has exploded: its norm is {signs[name]:.2g}. Try --clip-norm, a smaller "
+                    "--lr, or a D that cannot get so steep: --penalty r1, --spectral-norm.")
+    return None
+
+
+def wrong_range(signs):
+    if "real_min" not in signs or (-1.01 <= signs["real_min"] < -0.01 and signs["real_max"] <= 1.01):
+        return None
+    return (f"The data lie between {signs['real_min']:.3g} and {signs['real_max']:.3g}, but G ends in tanh, which spans -1 to "
+            "1: D tells fakes by their range. Scale the data to [-1, 1], bytes by x / 127.5 - 1.")
+
+
+# --- where numbers stopped being finite ---
+
+def first_bad_layer(gan, real, z, labels=None, train=True):
+    """A sentence on the first layer whose parameters or output are not finite, on the ways x -> D and z -> G -> D; or None.
+    In training mode, as in the step that failed, running statistics and generators of Dropout move; in evaluation none."""
     def walk(network, x):
         for layer in network.layers:
             for name, value, _ in layer.parameters():
                 if not finite(value):
                     return x, f"{layer} has a {name} that is not finite"
-            x, _ = layer.forward(x, train=True)
+            x, _ = layer.forward(x, train=train)
             if not finite(x):
                 return x, f"the output of {layer} is not finite"
         return x, None
@@ -23,4 +255,4 @@ def first_bad_layer(gan, real, z, labels=None):
 
 
 def finite(x):
-    return bool(backend.scalar(backend.xp.isfinite(x).all()))
+    return bool(backend.scalar(xp.isfinite(x).all()))

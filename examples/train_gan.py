@@ -17,7 +17,7 @@ import minigan as mg
 from minigan import evaluation, recipe, training
 from minigan.doctor import Doctor
 
-MAY_CHANGE = {"steps", "sample_every", "save_every"}   # on --resume: all other options would make another run
+MAY_CHANGE = {"steps", "sample_every", "save_every", "doctor_every"}   # on --resume: all other options would make another run
 
 
 def parse_arguments(argv):
@@ -39,6 +39,7 @@ def parse_arguments(argv):
     add("--seeds", type=int, help="so many runs, with seeds from --seed on, and a table of their mean, spread and best")
     add("--sample-every", type=int, help="steps between two pictures, the frames of the film (default: 100)")
     add("--save-every", type=int, help="steps between two checkpoints (default: 1000)")
+    add("--doctor-every", type=int, help="steps between two looks at the health of the GAN; 0: none (default: 100)")
     add("--out", help="folder of the run (default: a new one in runs/)")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
     add("--dry-run", action="store_true", help="two steps only, to see whether everything works")
@@ -55,7 +56,7 @@ def resumed(given, out):
         options = json.loads((out / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"--resume: {out} holds no run with a readable config.json ({error})") from None
-    if not isinstance(options, dict) or not {*recipe.DEFAULTS, "model", "threads"} <= options.keys():
+    if not isinstance(options, dict) or not {"model", "data", "seed", "threads"} <= options.keys():
         raise ValueError(f"--resume: {out / 'config.json'} is not the config.json of a run")
     complete_options = recipe.complete(options | given)
     for name, value in complete_options.items():
@@ -83,7 +84,8 @@ def train(options, out, resume=False):
 
     run = training.Run(gan, x, out, labels=labels, batch_size=options["batch_size"], seed=options["seed"], config=options,
                        critic_steps=options["n_critic"], generator_from=options["generator_from"] or None,
-                       schedule=schedule, doctor=Doctor())
+                       schedule=schedule, doctor_every=options["doctor_every"],
+                       doctor=Doctor(128 // options["packing"] * options["packing"]) if options["doctor_every"] else None)
     run.resume(options["steps"]) if resume else run.start()
     finished = run.train(options["steps"], options["sample_every"], options["save_every"])
     score = evaluation.score(gan, options["data"], x, labels, options["seed"]) if finished else None
@@ -99,7 +101,7 @@ def run(given):
     resume, dry_run, out = given.pop("resume", False), given.pop("dry_run", False), given.pop("out", None)
     seeds = given.pop("seeds", 1)
     if resume and (out is None or dry_run or seeds > 1):
-        raise ValueError("--resume needs --out, the folder of the run to continue, and neither --dry-run nor --seeds")
+        raise ValueError("--resume needs --out, the folder of the run to continue, no --dry-run and no --seeds")
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
     options = resumed(given, Path(out)) if resume else recipe.complete(given)

@@ -18,7 +18,7 @@ RECIPES = {
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
     "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000),
 }
-DEFAULTS = dict(data="digits", update="alternating", seed=0, sample_every=100, save_every=1000)
+DEFAULTS = dict(data="digits", update="alternating", seed=0, sample_every=100, save_every=1000, doctor_every=100)
 AUGMENTATIONS = {
     "flip": RandomFlip, "rotate": RandomRotate90, "shift": lambda rng: RandomShift(1, rng),
     "brightness": lambda rng: Brightness(0.5, rng), "cutout": lambda rng: Cutout(0.5, rng)}
@@ -60,7 +60,7 @@ def complete(given):
     for name in ("steps", "batch_size", "sample_every", "save_every", "packing", "n_critic"):
         if options[name] < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {options[name]}")
-    for name in ("seed", "generator_from", "penalty_weight"):
+    for name in ("seed", "generator_from", "penalty_weight", "doctor_every"):
         if options[name] < 0:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 0, got {options[name]}")
     return options
@@ -132,6 +132,8 @@ def augmentations(names, seed):
 def _check(o, classes):
     if o["conditional"] and not classes:
         raise ValueError(f"--conditional needs data with labels, which {o['data']} has not")
+    if (o["augment"] or o["augment_real"]) and len(o["sample_shape"]) != 3:
+        raise ValueError(f"--augment is for images, not for samples of shape {tuple(o['sample_shape'])}")
     if o["label_smoothing"] and o["loss"] in ("wasserstein", "hinge"):
         raise ValueError(f"--label-smoothing is for losses with a label to aim at; {o['loss']} has none")
     if not 0 <= o["label_smoothing"] < 0.5:

@@ -56,18 +56,19 @@ class Run:
     critic_steps      steps of D for each step of G; all see batches of their own
     generator_from    the step from which G alone is trained, against a D that stays as it is
     schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
-    doctor            looks at the GAN every 100 steps; what he has to say is printed (minigan/doctor.py)
+    doctor            looks at the GAN every `doctor_every` steps; what he has to say is printed (minigan/doctor.py)
     Errors    ValueError for an empty x;  FileExistsError if `out` holds another run;  OSError if it cannot be written
     """
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
-                 generator_from=None, schedule=None, doctor=None):
+                 generator_from=None, schedule=None, doctor=None, doctor_every=100):
         if len(x) == 0 or batch_size < 2:
             raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
         if gan.classes and (labels is None or len(labels) != len(x)):
             raise ValueError(f"training: a conditional GAN needs a label for each of the {len(x)} samples")
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
-        self.critic_steps, self.schedule, self.doctor = critic_steps, schedule, doctor
+        self.critic_steps, self.schedule = critic_steps, schedule
+        self.doctor, self.doctor_every = doctor, doctor_every
         self.generator_from = math.inf if generator_from is None else generator_from
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
@@ -134,6 +135,7 @@ class Run:
                 if self.step % 100 == 0:
                     self._flush()
                     recent = self._snapshot()
+                if self.doctor is not None and self.step % self.doctor_every == 0:
                     self._ask_doctor(bar)
         self.save()
         self._final_pictures()
@@ -164,11 +166,9 @@ class Run:
 
     def _ask_doctor(self, bar):
         """On noise of its own, so that the run is the same with him and without."""
-        if self.doctor is not None:
-            real, z, labels = self.batch(0, backend.rng([self.seed, 2]))
-            self.doctor.look(self.gan, real, z, labels)
-            for sentence in self.doctor.advice():
-                bar.write(f"step {self.step}: {sentence}", file=sys.stderr)
+        self.doctor.look(self.gan, *self.batch(0, backend.rng([self.seed, 2])))
+        for sentence in self.doctor.advice():
+            bar.write(f"step {self.step}: {sentence}", file=sys.stderr)
 
     def _snapshot(self):
         """The run in memory, from which up to 100 steps can be repeated."""

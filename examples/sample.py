@@ -11,6 +11,7 @@ import numpy as np
 import minigan as mg
 from minigan import checkpoint, plots
 from minigan.files import make_folder
+from minigan.gan import append_labels
 
 
 def walk(start, end, steps):
@@ -49,20 +50,25 @@ def draw(args):
     options = content["extra"]
     if not isinstance(options, dict) or not {"model", "sample_shape"} <= options.keys():
         raise ValueError(f"{args.checkpoint}: it does not say which model it holds; train_gan.py writes ones that do")
-    G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"])
-    checkpoint.restore_network(G, content, "G", args.checkpoint)
+    classes = options.get("classes", 0)
+    G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"], classes)
+    checkpoint.restore_network(G, content, "G_average" if "G_average.theta" in content else "G", args.checkpoint)
 
     rng = mg.host_rng(args.seed)                       # on the host: the same noise on every device
-    latent_dim = G[0].I
+    latent_dim = G[0].I - classes
     ends = rng.standard_normal((9, latent_dim), dtype="float32")
     walks = np.concatenate([walk(start, end, 10) for start, end in zip(ends[:-1], ends[1:])])
     out = args.out or args.checkpoint.parent
     make_folder(out)
     for name, z, columns in (("new_samples.png", rng.standard_normal((args.count, latent_dim), dtype="float32"), None),
                              ("interpolation.png", walks, 10)):
-        x = G(mg.asarray(z))
+        z = mg.asarray(z)
+        if classes:                                    # in turn, a column for each; a walk goes through one class
+            labels = np.arange(len(z)) % classes if columns is None else np.arange(len(z)) // columns % classes
+            z = append_labels(z, mg.asarray(labels), classes)
+        x = G(z)
         if x.ndim == 4:
-            plots.save_grid(out / name, x, columns)
+            plots.save_grid(out / name, x, columns or classes or None)
         else:
             plots.save_points(out / name, None, x)
         print(f"written: {out / name}")

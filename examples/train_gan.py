@@ -79,6 +79,7 @@ def train(options, out, resume=False):
     x, labels = recipe.load_data(options["data"], options["model"])
     options["sample_shape"] = list(x.shape[1:])
     gan, schedule = recipe.build_gan(options, 0 if labels is None else int(labels.max()) + 1)
+    options["classes"] = gan.classes
     sizes = f"G {gan.G.size:,} and D {gan.D.size:,} parameters"
     print(f"{options['model']} ({sizes}) on {len(x):,} x {x.shape[1:]} of {options['data']}, {options['loss']} loss -> {out}")
 

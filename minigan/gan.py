@@ -170,16 +170,7 @@ class GAN:
         return self.eye.backward(dx, cache_eye) if self.eye and input_grad else dx
 
     def with_labels(self, x, labels):
-        """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
-        if not self.classes:
-            return x
-        if labels is None or labels.shape != (len(x),) or labels.dtype.kind not in "iu":
-            got = None if labels is None else f"{labels.shape} {labels.dtype}"
-            raise ValueError(f"GAN: with {self.classes} classes, expected one whole number a sample as labels, ({len(x)},), "
-                             f"got {got}")
-        one_hot = (labels[:, None] == xp.arange(self.classes)).astype(x.dtype)
-        one_hot = one_hot.reshape(len(x), *[1] * (x.ndim - 2), self.classes)
-        return xp.concatenate([x, xp.broadcast_to(one_hot, (*x.shape[:-1], self.classes))], axis=-1)
+        return append_labels(x, labels, self.classes) if self.classes else x
 
     def sample(self, n, seed, labels=None):
         """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory. Without labels,
@@ -195,3 +186,13 @@ class GAN:
     def noise(self, n, rng):
         """z ~ N(0, 1), (n, latent_dim), from a device generator."""
         return rng.standard_normal((n, self.latent_dim), dtype=self.G.theta.dtype)
+
+
+def append_labels(x, labels, classes):
+    """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
+    if labels is None or labels.shape != (len(x),) or labels.dtype.kind not in "iu":
+        got = None if labels is None else f"{labels.shape} {labels.dtype}"
+        raise ValueError(f"GAN: with {classes} classes, expected one whole number a sample as labels, ({len(x)},), got {got}")
+    one_hot = (labels[:, None] == xp.arange(classes)).astype(x.dtype)
+    one_hot = one_hot.reshape(len(x), *[1] * (x.ndim - 2), classes)
+    return xp.concatenate([x, xp.broadcast_to(one_hot, (*x.shape[:-1], classes))], axis=-1)

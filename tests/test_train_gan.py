@@ -130,6 +130,12 @@ def test_a_run_can_begin_with_the_networks_of_another(tmp_path):
     assert thetas(tmp_path / "first") == thetas(tmp_path / "second")
 
 
+def test_samples_of_a_conditional_run_with_an_average(tmp_path):
+    train_gan.main([*SMALL, "--conditional", "--ema", "0.9", "--packing", "2", "--out", str(tmp_path)])
+    assert sample.main([str(tmp_path / "checkpoint.npz"), "--count", "20"]) == 0
+    assert (tmp_path / "new_samples.png").stat().st_size > 0 and (tmp_path / "interpolation.png").stat().st_size > 0
+
+
 def test_many_seeds_make_a_table_and_a_plot(tmp_path, capsys):
     assert train_gan.main(["--data", "ring", *SMALL, "--seeds", "3", "--seed", "5", "--out", str(tmp_path)]) == 0
     table = capsys.readouterr().out.split("3 seeds")[1]

@@ -26,7 +26,7 @@ def parse_arguments(argv):
     parser.error = lambda message: parser.exit(2, f"train_gan.py: {message}\n")     # one line, without the usage
     add = parser.add_argument
     add("--model", choices=mg.models.MODELS, help="the networks (default: toy_mlp for points, mlp_gan for images)")
-    add("--data", help="digits, mnist, ring, grid, or a folder of images (default: digits)")
+    add("--data", help="digits, mnist, stacked_digits, stacked_mnist, ring, grid, or a folder of images (default: digits)")
     add("--loss", help=f"{', '.join(mg.losses.LOSSES)} (default: the model's recipe, as all up to --steps)")
     add("--lr", type=float, help="learning rate of Adam, in both networks")
     add("--beta1", type=float, help="Adam's memory of gradients")

@@ -5,62 +5,94 @@ from matplotlib.figure import Figure
 
 from minigan import datasets, metrics, plots
 from minigan.backend import to_numpy
+from minigan.frechet import frechet
 
 SIGMA = {"ring": 0.01, "grid": 0.05}                   # of the modes of the two mixtures
 
 
 def score(gan, data, x, labels, seed):
-    """{what: (for samples, for real data)} for data with modes or classes to count; {} for pictures without labels.
-
-    ring, grid       share of points within 3 sigma of a mode, modes found
-    digits, mnist    share of images that a classifier is sure of (p > 0.9), classes found, and for a conditional GAN the share
-                     of samples that it takes for what they were asked to be
-    """
+    """{what: (of samples, of as many real ones)}, by the kind of data; {} for pictures that nothing is known of."""
     if data in SIGMA:
-        centres = getattr(datasets, f"{data}_centres")()
-        fake, real = (metrics.modes(points, centres, SIGMA[data]) for points in (to_numpy(gan.sample(2500, seed)), x[:2500]))
-        return {"high quality": (fake.high_quality, real.high_quality), "modes": (fake.modes, real.modes)}
-    if labels is None:
-        return {}
-    judge = metrics.Classifier(x[:10_000], labels[:10_000], epochs=100 if len(x) < 10_000 else 10)
+        return score_points(gan, getattr(datasets, f"{data}_centres")(), SIGMA[data], x, seed)
+    if data in ("digits", "mnist"):
+        return score_digits(gan, x, labels, seed)
+    if data in ("stacked_digits", "stacked_mnist"):
+        return score_stacked(gan, x, *getattr(datasets, data.removeprefix("stacked_"))(), seed)
+    return {}
+
+
+def score_points(gan, centres, sigma, x, seed):
+    """2,500 points: the share of high quality, the modes found, the KL of their histogram (metrics.modes)."""
+    fake, real = (metrics.modes(points, centres, sigma) for points in (to_numpy(gan.sample(2500, seed)), x[:2500]))
+    return {"high quality": (fake.high_quality, real.high_quality), "modes": (fake.modes, real.modes),
+            "reverse KL": (fake.reverse_kl, real.reverse_kl)}
+
+
+def score_digits(gan, x, labels, seed):
+    """1,000 images before a classifier: the share that it is sure of (p > 0.9), the classes that it finds, their KL from
+    uniform, its score of quality and variety, the Fréchet distance of its features; and of a conditional GAN the share that it
+    takes for what they were asked to be. Beside them real images, which it was not trained on."""
+    judge = train_judge(x, labels)
     samples = to_numpy(gan.sample(1000, seed))
-    fake, real = judge.verdict(samples), judge.verdict(judge.held_out)
-    found = {"sure": (fake.confident, real.confident), "classes": (fake.classes, real.classes)}
+    fake, real = (judge.probabilities(images) for images in (samples, judge.held_out))
+    sure_fake, sure_real = judge.verdict(samples), judge.verdict(judge.held_out)
+    distance = frechet(judge, samples, x)
+    found = {"sure": (sure_fake.confident, sure_real.confident), "classes": (sure_fake.classes, sure_real.classes),
+             "KL of classes": (metrics.class_kl(fake), metrics.class_kl(real)),
+             "score": (metrics.classifier_score(fake), metrics.classifier_score(real)),
+             "Frechet": (distance.fake, distance.real)}
     if gan.classes:
         asked = [i % gan.classes for i in range(len(samples))]
-        as_asked = (judge.probabilities(samples).argmax(axis=1) == asked).mean()
-        found["as asked"] = (float(as_asked), judge.accuracy)
+        found["as asked"] = (float((fake.argmax(axis=1) == asked).mean()), judge.accuracy)
     return found
 
 
-def show(value):
-    return f"{value:.1%}" if isinstance(value, float) else str(value)
+def score_stacked(gan, x, digits, labels, seed):
+    """26,000 images: the modes of 1,000 found, and the KL of their histogram (metrics.stacked_modes)."""
+    judge = train_judge(digits, labels)
+    fake, real = (metrics.stacked_modes(images, judge) for images in (to_numpy(gan.sample(26_000, seed)), x[:26_000]))
+    return {"modes": (fake.modes, real.modes), "KL": (fake.kl, real.kl)}
+
+
+def train_judge(x, labels):
+    return metrics.Classifier(x[:10_000], labels[:10_000], epochs=100 if len(x) < 10_000 else 10)
+
+
+# --- tables and plots ---
+
+SHARES = ("sure", "as asked", "high quality")
+LESS_IS_BETTER = ("reverse KL", "KL of classes", "KL", "Frechet")
+
+
+def show(name, value):
+    if name in SHARES:
+        return f"{value:.1%}"
+    return f"{value:.3f}" if name not in ("modes", "classes") else f"{value:.1f}".removesuffix(".0")
 
 
 def print_score(found):
     if found:
         print(f"{'':<14}{'samples':>10}{'real':>10}")
     for name, (fake, real) in found.items():
-        print(f"{name:<14}{show(fake):>10}{show(real):>10}")
+        print(f"{name:<14}{show(name, fake):>10}{show(name, real):>10}")
 
 
 def print_seeds(scores):
     """scores: {seed: what `score` returned}. A line for each number: mean, standard deviation (n - 1), best and its seed."""
-    print(f"{len(scores)} seeds     {'mean':>9}{'std':>9}{'best':>9}   of seed{'real':>9}")
+    print(f"{f'{len(scores)} seeds':<14}{'mean':>9}{'std':>9}{'best':>9}   of seed{'real':>9}")
     for name, values in columns(scores).items():
-        best = max(values, key=values.get)
+        best = (min if name in LESS_IS_BETTER else max)(values, key=values.get)
         spread = statistics.stdev(values.values()) if len(values) > 1 else 0.0
         real = next(iter(scores.values()))[name][1]
-        cell = show if isinstance(real, float) else lambda value: f"{value:.1f}"
-        print(f"{name:<12}{cell(statistics.mean(values.values())):>9}{cell(spread):>9}{show(values[best]):>9}{best:>10}"
-              f"{show(real):>9}")
+        print(f"{name:<14}{show(name, float(statistics.mean(values.values()))):>9}{show(name, spread):>9}"
+              f"{show(name, values[best]):>9}{best:>10}{show(name, real):>9}")
 
 
 def save_seeds(path, scores):
-    """A strip for each number, a dot for each seed, a line at the mean, and a dashed one where real data is."""
-    figure = Figure(figsize=(2.6 * max(1, len(columns(scores))), 3.2), dpi=100, layout="constrained")
-    axes = figure.subplots(1, max(1, len(columns(scores))), squeeze=False)[0]
-    for ax, (name, values) in zip(axes, columns(scores).items()):
+    """A strip for each number: a dot for each seed, a line at the mean, and a dashed one where real data is."""
+    strips = columns(scores)
+    figure = Figure(figsize=(2.6 * max(1, len(strips)), 3.2), dpi=100, layout="constrained")
+    for ax, (name, values) in zip(figure.subplots(1, max(1, len(strips)), squeeze=False)[0], strips.items()):
         real = next(iter(scores.values()))[name][1]
         ax.scatter(list(values), list(values.values()), color=plots.FAKE, zorder=3)
         ax.axhline(statistics.mean(values.values()), color=plots.FAKE, linewidth=1.2)
@@ -72,5 +104,4 @@ def save_seeds(path, scores):
 
 def columns(scores):
     """{name: {seed: value}}"""
-    names = next(iter(scores.values()))
-    return {name: {seed: found[name][0] for seed, found in scores.items()} for name in names}
+    return {name: {seed: found[name][0] for seed, found in scores.items()} for name in next(iter(scores.values()))}

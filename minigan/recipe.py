@@ -72,10 +72,13 @@ def load_data(name, model):
         x, labels = getattr(datasets, name)(100_000, host_rng(0))
     elif name in ("digits", "mnist"):
         x, labels = getattr(datasets, name)()
+    elif name in ("stacked_digits", "stacked_mnist"):
+        x, labels = getattr(datasets, name)(50_000, host_rng(0))
     elif name and Path(name).is_dir():
         x, labels = datasets.image_folder(name, models.IMAGE_SIZE.get(model, 28))[0], None
     else:
-        raise ValueError(f"--data {name}: neither digits, mnist, ring or grid nor a folder of images")
+        raise ValueError(f"--data {name}: neither digits, mnist, stacked_digits, stacked_mnist, ring or grid nor a folder of "
+                         "images")
     size = models.IMAGE_SIZE.get(model)
     if size is not None and x.ndim == 4 and x.shape[1:3] != (size, size):
         x = datasets.resize(x, size)

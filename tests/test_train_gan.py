@@ -51,9 +51,9 @@ def pictures(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("data, model", [("digits", "mlp_gan"), ("digits", "dcgan_28"), ("digits", "dcgan_64"),
-                                         ("ring", None), ("grid", "toy_mlp"), ("pictures", "dcgan_64_stem"),
-                                         ("pictures", None)])
+@pytest.mark.parametrize("data, model", [
+    ("digits", "mlp_gan"), ("stacked_digits", "mlp_gan"), ("digits", "dcgan_28"), ("digits", "dcgan_64"), ("ring", None),
+    ("grid", "toy_mlp"), ("pictures", "dcgan_64_stem"), ("pictures", None)])
 def test_a_dry_run_of_every_kind(tmp_path, capsys, request, data, model):
     source = request.getfixturevalue("pictures") if data == "pictures" else data
     arguments = ["--data", str(source), "--dry-run", "--out", str(tmp_path / "run"), "--batch-size", "2"]

@@ -65,6 +65,26 @@ def save_grid(path, x, columns=None, scale=None):
     save_picture(path, enlarge(grid(x, columns), scale))
 
 
+def save_rows(path, rows):
+    """Write rows of images, each under its caption, as PNG: what stands in one column belongs together.
+
+    Shapes    rows: {caption: x (N, H, W, C)}, of one N; smaller images are enlarged to the largest, pixel by pixel
+    Errors    ValueError for rows of several lengths
+    """
+    lengths = {len(x) for x in rows.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"plots.save_rows: expected rows of one length, got {sorted(lengths) or 'none'}")
+    largest = max(x.shape[1] for x in rows.values())
+    figure = Figure(figsize=(9, len(rows) * (9 / lengths.pop() + 0.3)), dpi=100, layout="constrained")
+    for ax, (caption, x) in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows.items()):
+        scale = largest // x.shape[1]
+        picture = grid(to_numpy(x).repeat(scale, axis=1).repeat(scale, axis=2), columns=len(x))
+        ax.imshow(np.broadcast_to(picture, (*picture.shape[:2], 3)), interpolation="nearest")
+        ax.set_title(caption, loc="left", fontsize=10)
+        ax.axis("off")
+    save_picture(path, rasterize(figure))
+
+
 # --- pictures of points in the plane ---
 
 def plane(extent, width=5.0, height=5.0):

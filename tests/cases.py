@@ -18,6 +18,7 @@ from minigan.layers import (
     Cutout,
     Dense,
     Dropout,
+    FillIn,
     Flatten,
     InstanceNoise,
     InstanceNorm,
@@ -26,33 +27,19 @@ from minigan.layers import (
     LeakyReLU,
     Maxout,
     Pack,
+    PixelShuffle,
     RandomFlip,
     RandomRotate90,
     RandomShift,
     ReLU,
     Reshape,
+    Residual,
     Sequential,
     Sigmoid,
     SpectralNorm,
     Tanh,
+    UpSample2D,
 )
-
-
-class Residual(Layer):
-    """y = x + body(x): a composite layer as a reader would write it. It shows that the layer contract composes."""
-
-    smallest_share = 128
-
-    def __init__(self, *layers):
-        self.body = Sequential(*layers)
-
-    def forward(self, x, train=True):
-        y, cache = self.body.forward(x, train)
-        return x + y, cache
-
-    def backward(self, dy, cache, param_grads=True, input_grad=True):
-        dx = self.body.backward(dy, cache, param_grads, input_grad)
-        return dy + dx if input_grad else None
 
 
 class Parabola(Layer):
@@ -130,6 +117,11 @@ CASES = {
         Sequential(ConvTranspose2D(2, 3, 4, stride=2, **w), Tanh(),
                    Sequential(Conv2D(3, 1, 3, stride=2, **w), Flatten()))),
         (3, 3)),
+    "PixelShuffle": (lambda w: PixelShuffle(2), (2, 2, 3, 12)),
+    "PixelShuffle, r 3": (lambda w: PixelShuffle(3), (2, 3, 1, 9)),
+    "UpSample2D": (lambda w: UpSample2D(2), (2, 2, 3, 2)),
+    "UpSample2D, factor 3": (lambda w: UpSample2D(3), (2, 3, 1, 2)),
+    "FillIn": (lambda w: FillIn(Conv2D(3, 2, 3, **w), Tanh()), (2, 3, 4, 3)),
     "Residual": (lambda w: Residual(Dense(4, 4, **w), Tanh(), Dense(4, 4, **w)), (3, 4)),
     "Parabola": (lambda w: Parabola(3, w["dtype"]), (5, 3)),
     "Parabola, in a network": (lambda w: Sequential(Dense(2, 3, **w), Residual(Parabola(3, w["dtype"])),

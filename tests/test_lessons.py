@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LESSONS = ("ring_2d", "backprop_by_hand", "check_your_own_layer")
+TRAINED = ("ring_2d", "super_resolution", "inpainting", "image_to_image", "cyclegan")        # they take --steps
+LESSONS = (*TRAINED, "backprop_by_hand", "check_your_own_layer")
 
 
 def run(lesson, *arguments, cwd=ROOT, **environment):
@@ -80,10 +81,48 @@ def test_gradcheck_finds_both_mistakes_and_no_third(tmp_path):
     assert [part.split()[0] for part in (first, second, third)] == ["WRONG", "WRONG", "right"]
 
 
+def measured(text, name, unit=""):
+    """The number behind `name` in a table."""
+    return float(re.search(rf"^ *{re.escape(name)} +(\d+\.\d+){unit}", text, re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize("factor, steps, gain", [(2, 150, 4), (4, 200, 1)])
+def test_super_resolution_beats_the_rules(tmp_path, factor, steps, gain):
+    text = output(run("super_resolution", "--factor", factor, "--steps", steps, "--out", tmp_path))
+    rules = [measured(text, name, " dB") for name in ("nearest neighbour", "bilinear")]
+    for name in ("L1 alone", "L1 and a discriminator"):
+        assert measured(text, name, " dB") > max(rules) + gain         # the full lesson: 8 dB at 4 x, 17 dB at 2 x
+
+
+def test_super_resolution_by_resize_convolution_and_without_D(tmp_path):
+    text = output(run("super_resolution", "--upsampling", "resize", "--adversarial", 0, "--steps", 100, "--out", tmp_path))
+    assert measured(text, "L1 alone", " dB") > measured(text, "nearest neighbour", " dB") + 1
+    assert measured(text, "L1 alone", " dB") == measured(text, "L1 and a discriminator", " dB")     # the same run, twice
+
+
+def test_inpainting_beats_the_mean_and_keeps_what_is_known(tmp_path):
+    text = output(run("inpainting", "--steps", 200, "--out", tmp_path))
+    assert "all 57,024 known pixels of 297 held-out digits are kept, bit for bit" in text          # 297 · (16² - 8²)
+    assert measured(text, "G") < 0.7 * measured(text, "mean of the training images")               # the full lesson: 0.4
+
+
+def test_most_digits_get_their_colour(tmp_path):
+    text = output(run("image_to_image", "--steps", 300, "--out", tmp_path))
+    rows = dict(re.findall(r"^(G|all in the mean colour) .* dB +(\d+\.\d)%$", text, re.MULTILINE))
+    assert float(rows["all in the mean colour"]) < 15 and float(rows["G"]) > 75                    # the full lesson: 97 %
+
+
+def test_the_cycle_loss_falls_and_the_translation_gets_near(tmp_path):
+    text = output(run("cyclegan", "--steps", 120, "--out", tmp_path))
+    first, last = re.search(r"cycle loss, of both ways: (\S+) at first, (\S+) at the end", text).groups()
+    assert float(last) < 0.6 * float(first)
+    assert measured(text, "G_AB(a), against the right b") < 0.5 * measured(text, "a itself, against the right b")
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_on_the_standin_for_a_gpu(lesson, tmp_path):
     (tmp_path / "cupy.py").write_text("import sys, fakecupy\nsys.modules['cupy'] = fakecupy\n")
-    steps = ("--steps", 2) if lesson == "ring_2d" else ()
+    steps = ("--steps", 2) if lesson in TRAINED else ()
     output(run(lesson, *steps, "--device", "cuda", "--out", tmp_path / "out",
                PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT / "tests")])))
 
@@ -100,6 +139,9 @@ def test_from_another_folder_the_pictures_go_to_runs(tmp_path):
     ("ring_2d", ["--out", "{file}"], "cannot write into the folder"),
     ("ring_2d", ["--device", "tpu"], "unknown device 'tpu'"),
     ("ring_2d", ["--steps", "0"], "--steps must be at least 1"),
+    ("super_resolution", ["--factor", "3"], "invalid choice: 3"),
+    ("super_resolution", ["--adversarial", "nan"], "--adversarial must be at least 0"),
+    ("cyclegan", ["--paper", "blue"], "invalid choice: 'blue'"),
     ("ring_2d", ["--seed", "-1"], "--seed must be at least 0"),
     ("ring_2d", ["--steps", "many"], "invalid int value: 'many'"),
     ("backprop_by_hand", ["--stepz", "1"], "unrecognized arguments"),

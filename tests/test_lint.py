@@ -13,7 +13,7 @@ import minigan
 PACKAGE = pathlib.Path(minigan.__file__).parent
 SOURCES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
            for path in sorted(PACKAGE.rglob("*.py"))}
-ON_DEVICE = ("losses", "penalties", "optimizers", "gan")               # they and the layers compute on the device only
+ON_DEVICE = ("losses", "penalties", "optimizers", "gan", "translation", "cyclegan")    # as the layers: on the device only
 
 
 def dotted(node):
@@ -187,7 +187,8 @@ def test_the_rule_passes_good_code(rule):
 # --- imports run one way ---
 
 MIDDLE = ["losses", "penalties", "optimizers"]         # and all that is not named here: models, gradcheck, checkpoint
-FLOORS = [["backend"], ["parallel", "initializers"], ["layers"], MIDDLE, ["gan"], ["training", "recipe"], ["__init__"]]
+FLOORS = [["backend"], ["parallel", "initializers"], ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"],
+          ["training", "recipe"], ["__init__"]]
 
 
 def floor(name):

@@ -9,7 +9,7 @@ import pytest
 from cases import CASES, build, check
 
 from minigan.gradcheck import check_layer
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dropout, Maxout, SpectralNorm, convolution
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dropout, FillIn, Maxout, SpectralNorm, convolution
 from minigan.layers.augment import Augmentation
 
 
@@ -225,6 +225,27 @@ FORMULAS = {
     ("ConvTranspose2D, K5 S2 same 6x7", "train", "db"): """
         dy.sum(axis=(0, 1, 2))
         dy.mean(axis=(0, 1, 2))""",
+    ("PixelShuffle", "train", "dx"): """
+        dy.reshape(2, 2, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(x.shape)
+        dy.reshape(x.shape)
+        dy.reshape(2, 2, 2, 3, 2, 3).transpose(0, 1, 3, 4, 2, 5).reshape(x.shape)           # i and j exchanged
+        dy.reshape(2, 2, 2, 3, 2, 3).transpose(0, 1, 3, 5, 2, 4).reshape(x.shape)           # PyTorch's order, c first
+        dy.reshape(2, 2, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(x.shape) / r""",
+    ("UpSample2D", "train", "dx"): """
+        dy.reshape(2, 2, 2, 3, 2, 2).sum(axis=(2, 4))
+        dy.reshape(2, 2, 2, 3, 2, 2).mean(axis=(2, 4))
+        dy[:, ::2, ::2]                                                         # one copy of four
+        dy.reshape(2, 2, 2, 3, 2, 2).sum(axis=2)[:, :, :, 0]
+        dy.reshape(2, 2, 2, 2, 3, 2).sum(axis=(1, 3))                           # tiled, not repeated""",
+    ("FillIn", "train", "dx"): """
+        through(body, gradient=mask * dy) + joined((1 - mask) * dy, (dy * (painted - image)).sum(axis=3, keepdims=True))
+        through(body, gradient=dy) + joined((1 - mask) * dy, (dy * (painted - image)).sum(axis=3, keepdims=True))
+        through(body, gradient=mask * dy) + joined(dy, (dy * (painted - image)).sum(axis=3, keepdims=True))
+        through(body, gradient=mask * dy) + joined(mask * dy, (dy * (painted - image)).sum(axis=3, keepdims=True))
+        through(body, gradient=mask * dy) + joined((1 - mask) * dy, (dy * painted).sum(axis=3, keepdims=True))
+        through(body, gradient=mask * dy) + joined((1 - mask) * dy, 0 * mask)
+        through(body, gradient=mask * dy)
+        joined((1 - mask) * dy, (dy * (painted - image)).sum(axis=3, keepdims=True))""",
     ("Residual", "train", "dx"): """
         dy + through(body)
         through(body)
@@ -257,12 +278,11 @@ def moved_around(images, steps):
 
 def names_of_formulas(layer, x, y, dy, states, cache):
     """What the formulas speak of. For a BatchNorm the statistics of the batch, and the running ones."""
-    def through(*layers):
+    def through(*layers, gradient=dy):
         caches, h = [], x
         for part in layers:
             h, cache = part.forward(h)
             caches.append((part, cache))
-        gradient = dy
         for part, cache in reversed(caches):
             gradient = part.backward(gradient, cache, param_grads=False)
         return gradient
@@ -277,6 +297,9 @@ def names_of_formulas(layer, x, y, dy, states, cache):
         names |= {"T": cache[0]}
     if isinstance(layer, SpectralNorm):
         names |= dict(zip(("W_hat", "u", "v", "sigma"), cache[1:])) | {"W": layer.layer.W, "dW_hat": x.T @ dy}
+    if isinstance(layer, FillIn):
+        names |= {"image": x[..., :-1], "mask": x[..., -1:], "painted": layer.body.forward(x)[0],
+                  "joined": lambda *parts: np.concatenate(parts, axis=3)}
     if isinstance(layer, (Conv2D, ConvTranspose2D)):
         names |= {"K": layer.kernel_size, "S": layer.stride}
     if isinstance(layer, Maxout):
@@ -366,8 +389,9 @@ def test_first_values_of_parameters_would_hide_a_missing_factor():
 
 KINDS = ["Dense", "Conv2D, K4 S2 same 4x6", "ConvTranspose2D, K4 S2 same 4x6", "BatchNorm", "BatchNorm, images",
          "LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Maxout", "Pack", "Flatten", "Reshape", "Sequential",
-         "Sequential, nested", "Residual", "Parabola", "LayerNorm", "InstanceNorm", "InstanceNoise", "RandomFlip",
-         "RandomRotate90", "RandomShift", "Brightness", "Cutout", "SpectralNorm", "SpectralNorm, ConvTranspose2D"]
+         "Sequential, nested", "PixelShuffle", "UpSample2D", "FillIn", "Residual", "Parabola", "LayerNorm",
+         "InstanceNorm", "InstanceNoise", "RandomFlip", "RandomRotate90", "RandomShift", "Brightness", "Cutout",
+         "SpectralNorm", "SpectralNorm, ConvTranspose2D"]
 PARAMETERS = [(kind, name) for kind in KINDS for name, _, _ in build(kind)[0].parameters()]
 
 

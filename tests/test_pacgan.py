@@ -186,3 +186,9 @@ def test_a_gradient_penalty_goes_through_both_layers():
     g = D.backward(np.ones_like(logits), cache, param_grads=False).reshape(4, 4)
     assert value == pytest.approx((g * g).sum(axis=1).mean(), rel=1e-5)            # one norm a pack, over both its points
     assert all(abs(layer.dW).max() > 0 and not layer.dW.dtype == "float64" for layer in D[1:])
+
+
+def test_the_summary_of_a_packed_network(capsys):
+    _, D = mg.models.pacgan_toy(mg.host_rng(0), packing=3)
+    D.summary((2,))
+    assert "(N, 6)" in capsys.readouterr().out

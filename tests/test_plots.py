@@ -277,3 +277,21 @@ def test_no_display_is_needed_and_no_state_of_pyplot_touched(tmp_path):
 def test_importing_minigan_imports_no_matplotlib(tmp_path):
     result = run_python("import sys, minigan; print('matplotlib' in sys.modules, 'PIL' in sys.modules)", tmp_path)
     assert result.stdout == "False False\n", result.stderr
+
+
+def test_rows_of_images_are_aligned_whatever_their_size(tmp_path):
+    """The same images, once small and once enlarged by hand, make the same picture; a colour row stays in colour."""
+    small = np.random.default_rng(0).uniform(-1, 1, (3, 2, 2, 1))
+    large, colour = small.repeat(4, axis=1).repeat(4, axis=2), np.random.default_rng(1).uniform(-1, 1, (3, 8, 8, 3))
+    for name, first in (("a", small), ("b", large)):
+        plots.save_rows(tmp_path / f"{name}.png", {"one": first, "two": large, "three": colour})
+    a, b = (plots.read_picture(tmp_path / f"{name}.png") for name in "ab")
+    np.testing.assert_array_equal(a, b)
+    grey = (a.max(axis=2) == a.min(axis=2)).mean(axis=1)               # the share of grey pixels in each line
+    assert grey[:len(a) // 2].min() == 1 and grey[len(a) // 2:].min() < 0.5
+
+
+@pytest.mark.parametrize("rows", [{}, {"a": np.zeros((2, 2, 2, 1)), "b": np.zeros((3, 2, 2, 1))}])
+def test_rows_of_several_lengths_are_refused(tmp_path, rows):
+    with pytest.raises(ValueError, match="save_rows: expected rows of one length"):
+        plots.save_rows(tmp_path / "a.png", rows)

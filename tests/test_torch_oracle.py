@@ -128,6 +128,20 @@ def test_reshape(N, H, W, C, seed):
 
 
 @settings(max_examples=100)
+@given(few, few, few, few, st.integers(1, 3), seeds)
+def test_pixel_shuffle_and_up_sample(N, H, W, C, r, seed):
+    check_against_torch(mg.layers.PixelShuffle(r), (N, H, W, C * r * r), seed=seed)
+    check_against_torch(mg.layers.UpSample2D(r), (N, H, W, C), seed=seed)
+
+
+@settings(max_examples=30)
+@given(few, few, few, few, seeds)
+def test_residual(N, H, W, C, seed):
+    w = {"rng": mg.host_rng(seed), "dtype": "float64"}
+    check_against_torch(mg.layers.Residual(Conv2D(C, 3, 3, **w), Tanh(), Conv2D(3, C, 3, **w)), (N, H, W, C), seed=seed)
+
+
+@settings(max_examples=100)
 @given(shapes, st.floats(0, 0.9), st.booleans(), seeds)
 def test_dropout_with_the_mask_handed_over(shape, rate, train, seed):
     check_against_torch(Dropout(rate, rng=mg.rng(seed)), shape, train, seed)

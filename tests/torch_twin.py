@@ -126,6 +126,23 @@ def pack(twin, layer, path, x, train):
     return torch.cat([x[i::layer.m] for i in range(layer.m)], dim=-1)
 
 
+def pixel_shuffle(twin, layer, path, x, train):
+    N, H, W, C = x.shape
+    channels = x.reshape(N, H, W, layer.r ** 2, -1).permute(0, 4, 3, 1, 2)             # torch has the channel first: c, i, j
+    return from_torch(F.pixel_shuffle(channels.reshape(N, C, H, W), layer.r))
+
+
+def up_sample(twin, layer, path, x, train):
+    return from_torch(F.interpolate(to_torch(x), scale_factor=layer.factor, mode="nearest"))
+
+
+def residual(twin, layer, path, x, train):
+    y = x
+    for i, part in enumerate(layer.body.layers):
+        y = FORWARD[type(part)](twin, part, f"{path}body.{i}.", y, train)
+    return x + y
+
+
 def activation(f):
     return lambda twin, layer, path, x, train: f(x)
 
@@ -136,6 +153,7 @@ FORWARD = {
     layers.LayerNorm: sample_norm([1, 2, 3]), layers.InstanceNorm: sample_norm([1, 2]),
     layers.LeakyReLU: lambda twin, layer, path, x, train: F.leaky_relu(x, layer.alpha),
     layers.ReLU: activation(torch.relu), layers.Tanh: activation(torch.tanh), layers.Sigmoid: activation(torch.sigmoid),
+    layers.PixelShuffle: pixel_shuffle, layers.UpSample2D: up_sample, layers.Residual: residual,
     layers.Flatten: lambda twin, layer, path, x, train: x.flatten(1),
     layers.Reshape: lambda twin, layer, path, x, train: x.reshape(-1, *layer.shape),
 }

@@ -9,11 +9,13 @@ from minigan.layers.maxout import Maxout
 from minigan.layers.noise import InstanceNoise
 from minigan.layers.normalization import BatchNorm
 from minigan.layers.pack import Pack
+from minigan.layers.residual import FillIn, Residual
+from minigan.layers.resize import PixelShuffle, UpSample2D
 from minigan.layers.sample_norm import InstanceNorm, LayerNorm
 from minigan.layers.sequential import Sequential
 from minigan.layers.spectral_norm import SpectralNorm
 
-__all__ = ["BatchNorm", "Brightness", "Conv2D", "ConvTranspose2D", "Cutout", "Dense", "Dropout", "Flatten",
-           "InstanceNoise", "InstanceNorm", "Layer", "LayerNorm", "LeakyReLU", "Maxout", "Pack", "RandomFlip",
-           "RandomRotate90", "RandomShift", "ReLU", "Reshape", "Sequential", "Sigmoid", "SpectralNorm", "Tanh", "col2im",
-           "im2col"]
+__all__ = ["BatchNorm", "Brightness", "Conv2D", "ConvTranspose2D", "Cutout", "Dense", "Dropout", "FillIn", "Flatten",
+           "InstanceNoise", "InstanceNorm", "Layer", "LayerNorm", "LeakyReLU", "Maxout", "Pack", "PixelShuffle",
+           "RandomFlip", "RandomRotate90", "RandomShift", "ReLU", "Reshape", "Residual", "Sequential", "Sigmoid",
+           "SpectralNorm", "Tanh", "UpSample2D", "col2im", "im2col"]

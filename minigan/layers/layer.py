@@ -38,6 +38,7 @@ class Layer:
     array_names = ()                           # all arrays that the layer owns
     in_network = False
     smallest_share = None
+    group = 1                                  # the number of samples that become one: more than 1 in Pack only
 
     def forward(self, x, train=True):
         raise NotImplementedError(f"{self} has no forward")

@@ -19,7 +19,7 @@ class Pack(Layer):
 
     def __init__(self, m):
         self.check_sizes(m=m)
-        self.m = m
+        self.m = self.group = m
 
     def forward(self, x, train=True):
         self.check_input(x, ("...", "C"))

@@ -82,7 +82,7 @@ class Sequential(Layer):
 
     def summary(self, input_shape):
         """Print layer, output shape and parameters, as for inputs of this shape (without the batch axis)."""
-        x = xp.zeros((1, *input_shape), self.theta.dtype)
+        x = xp.zeros((max(layer.group for _, layer in self.walk()), *input_shape), self.theta.dtype)
         rows = [("layer", "output shape", "parameters")]
         for i, layer in enumerate(self.layers):
             x = layer(x)

@@ -1,0 +1,106 @@
+"""CycleGAN: translation between two kinds of images, A and B, without a single pair that shows which belongs to which.
+
+Two generators, G_AB and G_BA, and a discriminator for each kind. D_B makes G_AB's images look like B, but any image of B would
+do for it, whatever was in a. So the way there and back has to lead home, and an image that is of the right kind already shall
+stay as it is:
+
+    a ──G_AB──> fake_b ──G_BA──> back_a          cycle · |back_a - a|
+                   └──D_B──> logits              adversarial
+    b ──G_AB──> same_b                           cycle · identity · |same_b - b|          and all of it with A and B exchanged
+
+G_AB works in three places: on a, on b, and behind G_BA in the cycle of b. Its gradient is the sum over the three, and so is
+that of G_BA; each forward pass has a cache of its own and `backward` adds, so the sum makes itself. Two gradients meet at
+fake_b: that through D_B, and the one that comes around the cycle, through G_BA.
+
+Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (least squares, cycle 10, a pool of 50 images, G
+          first), section 5.2 (identity, with half the weight of the cycle)
+"""
+import numpy as np
+
+from minigan.backend import xp
+from minigan.optimizers import check_range
+from minigan.translation import bind, l1, pull_of_D, step_D
+
+
+class CycleGAN:
+    """Two generators, two discriminators, and their game.
+
+    G_AB, G_BA, D_A, D_B   networks (Sequential); the Ds give logits (N, 1) or (N, h, w, 1)
+    loss                   of minigan.losses; the paper's is LeastSquares, without its 1/2: cycle = 10 here is as 20 there
+    optimizers             four of minigan.optimizers, in the order of the networks
+    cycle                  weight of the cycle loss; identity: of the identity loss, as a part of cycle (0: none)
+    pool_size, rng         the Ds are shown fakes out of an ImagePool each; rng is its host generator
+
+    `parts` holds the losses of the last step, unweighted, both directions added: adversarial, cycle, identity.
+    """
+
+    def __init__(self, G_AB, G_BA, D_A, D_B, loss, optimizers, cycle=10.0, identity=0.5, pool_size=50, *, rng):
+        check_range("CycleGAN", cycle=(cycle, 0, float("inf")), identity=(identity, 0, float("inf")))
+        self.pool_A, self.pool_B = ImagePool(pool_size, rng), ImagePool(pool_size, rng)
+        bind("CycleGAN", loss, {"G_AB": G_AB, "G_BA": G_BA, "D_A": D_A, "D_B": D_B}, optimizers)
+        self.G_AB, self.G_BA, self.D_A, self.D_B, self.loss = G_AB, G_BA, D_A, D_B, loss
+        self.optimizers, self.cycle, self.identity, self.parts = list(optimizers), float(cycle), float(identity), {}
+
+    def train_step(self, a, b):
+        """One step of both Gs, then one of both Ds; returns (loss_D, loss_G), on the device. No a needs to belong to a b."""
+        optimizer_AB, optimizer_BA, optimizer_A, optimizer_B = self.optimizers
+        self.G_AB.zero_grad()
+        self.G_BA.zero_grad()
+        fake_b, parts_A = self.there_and_back(a, b, self.G_AB, self.G_BA, self.D_B)
+        fake_a, parts_B = self.there_and_back(b, a, self.G_BA, self.G_AB, self.D_A)
+        optimizer_AB.step()
+        optimizer_BA.step()
+        self.parts = {name: value + parts_B[name] for name, value in parts_A.items()}
+        loss_G = (self.parts["adversarial"] + self.cycle * self.parts["cycle"]
+                  + self.cycle * self.identity * self.parts.get("identity", 0.0))
+
+        loss_D = (step_D(self.D_A, self.loss, optimizer_A, a, self.pool_A.exchange(fake_a))
+                  + step_D(self.D_B, self.loss, optimizer_B, b, self.pool_B.exchange(fake_b)))
+        return loss_D, loss_G
+
+    def there_and_back(self, x, y, G, F, D):
+        """One direction: G from the kind of x to that of y, F back. Adds to both gradients; returns G(x), losses by name."""
+        fake, cache_G = G.forward(x)
+        back, cache_F = F.forward(fake)
+        parts = {}
+        parts["adversarial"], dfake = pull_of_D(D, self.loss, fake)
+        parts["cycle"], dback = l1(back, x)
+        dfake = dfake + F.backward(self.cycle * dback, cache_F)                    # around the cycle, into F.dtheta on the way
+        G.backward(dfake, cache_G, input_grad=False)
+        if self.identity > 0:
+            same, cache_same = G.forward(y)
+            parts["identity"], dsame = l1(same, y)
+            G.backward(self.cycle * self.identity * dsame, cache_same, input_grad=False)
+        return fake, parts
+
+
+class ImagePool:
+    """The last fakes, mixed: D is shown some that G made a while ago, so G cannot win by changing faster than D learns.
+
+    Each new image fills the pool until it is full. From then on it is, with probability 1/2, exchanged for a random one of the
+    pool, which D sees in its place.
+    Source    Shrivastava et al. 2017, arXiv:1612.07828, section 2.3; one coin for each image as in CycleGAN
+    """
+
+    def __init__(self, size, rng):
+        """size 0: no pool. rng: a host generator; nothing of the device is asked for."""
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ValueError(f"ImagePool: size must be a whole number of at least 0, got {size!r}")
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"ImagePool: rng must be a host generator, minigan.backend.host_rng(seed), got {rng!r}")
+        self.size, self.rng, self.images, self.count = size, rng, None, 0
+
+    def exchange(self, images):
+        """The images that D is shown in place of these: (N, ...) -> (N, ...), all copies."""
+        if self.images is None:
+            self.images = xp.empty((self.size, *images.shape[1:]), images.dtype)
+        shown = images.copy()
+        for i in range(len(images)):
+            if self.count < self.size:
+                self.images[self.count] = images[i]
+                self.count += 1
+            elif self.size and self.rng.random() < 0.5:
+                k = int(self.rng.integers(self.size))
+                shown[i] = self.images[k]
+                self.images[k] = images[i]
+        return shown

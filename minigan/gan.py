@@ -1,5 +1,5 @@
 """GAN: two networks, a loss, an optimizer for each, and one training step: Algorithm 1 of Goodfellow et al. 2014, with one D
-step per G step, and the same fakes for both.
+step per G step (more by discriminator_step), and the same fakes for both.
 
 The two gradients of a step, by the chain rule, from the loss back to the parameters:
 
@@ -32,7 +32,7 @@ class GAN:
     latent_dim       the length of z; found by itself where G begins with a Dense layer
     classes          of a conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784): G takes (N, latent_dim + classes), D takes
                      (N, ..., C + classes): behind the rest the label, one-hot; for D it is the same at every pixel
-    eye              layers without parameters through which D sees real and fake samples, in training only
+    eye              layers without parameters through which D sees real and fake samples in training (`judge`)
     augment          such layers for the real samples alone
     penalty          of minigan.penalties: WGANGP(rng) or R1(); its gradient is added in every D step
     average          weight of the old value in a moving average of G's parameters, which `sample` then uses; 0: none
@@ -97,7 +97,7 @@ class GAN:
         return loss_D
 
     def generator_step(self, real, z, labels=None):
-        """One step of G alone, against a D that stays as it is; returns (loss_D, loss_G)."""
+        """One step of G alone, against a D that stays as it is; returns (loss_D, loss_G), loss_D without a penalty."""
         fake, cache_G = self.G.forward(self.with_labels(z, labels))
         logits_real, _ = self._look_again(real, labels)
         logits_fake, cache_fake = self._look_again(fake, labels)
@@ -146,7 +146,7 @@ class GAN:
                 value[...] = newest             # running statistics are averages already
 
     def _look_again(self, x, labels):
-        """A forward pass of D that leaves D's running statistics as they are."""
+        """A forward pass of D that leaves D's states as they are: the D step has moved them, or D is not in training."""
         saved = [(value, value.copy()) for _, value in self.D.states()]
         logits, cache = self.judge(x, labels)
         for value, before in saved:

@@ -1,8 +1,8 @@
 """The cores of a CPU, put to work on shares of the batch.
 
-A network treats each sample by itself, with few exceptions. So a batch of 128 on four cores is cut into four shares of 32, and
-each share goes through the whole network in a thread of its own (NumPy lets threads run side by side while it computes). That
-is what several GPUs or machines do in data-parallel training, and the exceptions are the same three:
+A network treats each sample by itself, with few exceptions. So in a convolutional network a batch of 128 on four cores is cut
+into four shares of 32, and each share goes through the whole network in a thread of its own (NumPy lets threads run side by
+side while it computes). That is what several GPUs or machines do in data-parallel training. What the shares must agree on:
 
     gradients    every share adds into a vector of its own; at the end they are summed into dtheta    (below)
     BatchNorm    its sums are over the whole batch: `total` adds up what the shares found             (normalization.py)
@@ -12,7 +12,8 @@ is what several GPUs or machines do in data-parallel training, and the exception
 The BLAS behind NumPy has threads of its own, which divide each product between them. That leaves all work between the
 products to one core, and in a convolutional network this is much; so BLAS gets one thread while a batch is in shares. A
 network of Dense layers is little but products, and a share of a few rows makes bad ones: to fetch W takes longer than to
-multiply with it. Its batch stays whole, and BLAS gets its threads back if there is much to multiply.
+multiply with it. Its batch stays whole as long as a share would have fewer than 128 rows, and BLAS gets its threads back if
+there is much to multiply.
 """
 import contextvars
 import functools
@@ -25,8 +26,8 @@ import numpy as np
 from minigan import backend
 
 SMALLEST_WORK = 1_000_000           # multiply-adds; handing a share to a thread and back takes as long as about so many
-WORK_FOR_BLAS = 100_000_000         # of a whole batch. BLAS' threads meet at every product: below, they save little, and on a
-                                    # machine that is busy with other things each meeting waits for the last to get its turn
+WORK_FOR_BLAS = 100_000_000         # of a whole batch. BLAS' threads meet at every product: for less they save little, and
+                                    # on a machine that is busy with other things each meeting waits for the last of them
 PIECE_BYTES = 1 << 19               # of one vector; a step of Adam works on four, and their temporaries
 MOST_THREADS = 256
 
@@ -90,8 +91,10 @@ def double_backward_in_shares(double_backward):
     """And for double_backward."""
     @functools.wraps(double_backward)
     def of_the_whole(network, v, dy, cache):
-        if crew() or not isinstance(cache, Shares):
+        if crew() or backend.device() != "cpu":
             return double_backward(network, v, dy, cache)
+        if not isinstance(cache, Shares):
+            return run(lambda i: double_backward(network, v, dy, cache), 1, blas_threads(len(dy), network))[0]
         results = add_gradients(network, cache, True, lambda twin, samples, cache_of_share:
                                 double_backward(twin, v[samples], dy[samples], cache_of_share))
         return tuple(None if parts[0] is None else np.concatenate(parts) for parts in zip(*results))
@@ -102,13 +105,13 @@ def add_gradients(network, shares, param_grads, function):
     """[function(network, samples, cache) for each share]. The first share adds into the network's dtheta, the others, through
     twins of the network, into vectors of their own, which are then added to it."""
     size = len(shares.slices)
-    vectors = [network.dtheta, *gradient_vectors(network, size - 1)] if param_grads else [network.dtheta] * size
+    vectors = [network.dtheta, *gradient_vectors(network, size - 1)] if param_grads else []
 
-    def share(i):
-        twin = network.with_gradients(vectors[i]) if i > 0 else network
+    def work(i):
+        twin = network.with_gradients(vectors[i]) if i > 0 and param_grads else network
         result = function(twin, shares.slices[i], shares.caches[i])
         if param_grads:
-            crew().barrier.wait()
+            crew().barrier.wait()                  # until all have added
             for part in parts_in_pieces(network.dtheta, network.size * i // size, network.size * (i + 1) // size):
                 for vector in vectors[1:]:
                     network.dtheta[part] += vector[part]
@@ -116,7 +119,7 @@ def add_gradients(network, shares, param_grads, function):
         return result
 
     try:
-        return run(share, size)
+        return run(work, size)
     except BaseException:
         _gradients.pop(network, None)
         raise
@@ -156,7 +159,8 @@ def workers() -> int:
 
 
 def use_threads(count) -> None:
-    """Cut batches into `count` shares from now on. The last bits of a run depend on it, so a resumed run keeps its number."""
+    """Cut batches into `count` shares from now on. The last bits of a run depend on it, and what its random
+    layers draw; so a resumed run keeps its number."""
     global _threads
     if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
         raise ValueError(f"the number of threads must be between 1 and {MOST_THREADS}, got {count!r}")
@@ -196,7 +200,7 @@ def threads_of_blas() -> int:
 
 
 def blas_threads(N, network) -> int:
-    """How many of them a batch of N gets that goes through the network whole."""
+    """How many of BLAS' threads a batch of N gets that goes through the network whole."""
     return min(workers(), threads_of_blas()) if N * network.size >= WORK_FOR_BLAS else 1
 
 
@@ -208,8 +212,9 @@ def smallest_share(network):
 
 
 def cut(N, parameters, fewest):
-    """Slices of about the same size, one for each worker; or a single one, if `fewest` is None or a share would be smaller, or
-    too little work: a parameter is used at least once for every sample, so N · parameters is the least of multiply-adds."""
+    """Slices of about the same size, one for each worker; or a single one, if `fewest` is None, if a share would be smaller,
+    or if there is too little work: a parameter is used at least once for every sample, so N · parameters is the least number
+    of multiply-adds."""
     n = workers()
     if fewest is None or N < n * fewest or N * parameters < n * SMALLEST_WORK:
         n = 1
@@ -235,8 +240,8 @@ def run(function, size, blas_threads=1):
         others = [pool().submit(contextvars.copy_context().run, share, index) for index in range(1, size)]
         outcomes = [share(0), *(other.result() for other in others)]
     errors = [error for _, error in outcomes if error is not None]
-    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
-        raise error                            # a broken barrier only says that another share failed
+    if errors:                                 # a broken barrier only says that another share failed
+        raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))
     return [result for result, _ in outcomes]
 
 
@@ -258,7 +263,8 @@ def crew_size() -> int:
 
 
 def total(value):
-    """The sum of `value` over the shares of the batch, the same bits for all; where it is not cut, the value itself."""
+    """The sum of `value` (a number, an array, a list) over the shares of the batch, the same bits for all; where it is not
+    cut, the value itself."""
     together = crew()
     if together is None or together.size == 1:
         return value
@@ -271,4 +277,4 @@ def total(value):
 
 def from_first(function):
     """What function() gives in the first share, for all shares."""
-    return total([function()] if index() == 0 else [])[0]
+    return total([function()] if index() == 0 else [])[0]      # [value] + [] + []

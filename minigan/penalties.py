@@ -6,10 +6,10 @@ function like any other, written down in the layers. It can be read as a second 
 backward.
 
     forward     x₀ = x       x_l = f_l(x_{l-1}; W_l)                    x_L = logits
-    backward    g_L = 1      g_{l-1} = backward of layer l at g_l       g₀ = ∇ₓD       depends on W_l, and by f' on x_{l-1}
-    penalty     P(g₀)        v₀ = ∂P/∂g₀
+    backward    g_L = 1      g_{l-1} = backward of layer l at g_l, which depends on W_l too, and by f' on x_{l-1}
+    penalty     P(g₀)        g₀ = ∇ₓD,  v₀ = ∂P/∂g₀
 
-In this chain, x₀ → ... → x_L → g_L → ... → g₀ → P, the steps made last are undone first. So v_l = ∂P/∂g_l starts at the image
+The steps made last, from g_L to g₀, are undone first. So v_l = ∂P/∂g_l starts at the image
 and climbs, l = 1 ... L; each layer's `double_backward` is one step. In a Dense layer g_{l-1} = g_l Wᵀ, a product of g_l and W:
 
     v_l = v_{l-1} W          dW += v_{l-1}ᵀ g_l           compare y = x W and dW += xᵀ dy: v stands where x stood
@@ -19,12 +19,12 @@ In a function of one number, as tanh, g_{l-1} = f'(x) · g_l, element by element
     v_l = f'(x) · v_{l-1}    s_l = f''(x) · v_{l-1} · g_l       s_l: the part of ∂P/∂x_{l-1} that comes through f'
 
 Biases do not occur in the backward pass, so this sweep gives them nothing. It has left an s_l at every layer with a curved f.
-The steps x₀ → ... → x_L come next, and these are undone as always: an ordinary backward pass carries the s_l down to x₀,
-taking up s_l at layer l, and adds to dW and db on its way (`Sequential.double_backward`). If all layers are piecewise linear
-(Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and nothing is left to carry: the whole double backward is then the one sweep
-upward, with the cost of a forward pass and of the products for dW.
+The steps from x₀ to x_L come next, and these are undone as always: an ordinary backward pass carries the s_l down to x₀,
+adding s_l once it has passed layer l, and adds to dW and db on its way (`Sequential.double_backward`). If all layers are
+piecewise linear (Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and nothing is left to carry. The double backward then costs a
+forward pass, the products for dW, and a backward pass that finds the g_l again.
 
-A sample must have a gradient of its own, so nothing in D may mix samples: a BatchNorm is refused.
+No logit may depend on the rest of the batch, or no sample has a gradient of its own: a BatchNorm is refused.
 
 All functions ADD their gradient to D.dtheta, as backward does, and return the value of the penalty.
 Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1); Drucker & LeCun
@@ -76,7 +76,7 @@ def r1(D, real, gamma=10.0, known=0):
 
 
 def input_gradient(D, x, known=0):
-    """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once; for xₙ the gradient of Σₙ D(xₙ) is that of D(xₙ)."""
+    """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once: with ones as dy, since Σₘ D(xₘ) has at xₙ the gradient of D(xₙ)."""
     for _, layer in D.walk():
         if isinstance(layer, BatchNorm) or type(layer).double_backward is Layer.double_backward:
             layer.double_backward(None, None, None)    # raises, before any gradient is added
@@ -84,7 +84,7 @@ def input_gradient(D, x, known=0):
     ones = xp.ones_like(logits)
     g = D.backward(ones, cache, param_grads=False)
     if known:
-        g[..., -known:] = 0
+        g[..., -known:] = 0                            # and so v is 0 there, too
     return g, cache, ones
 
 
@@ -102,7 +102,7 @@ class WGANGP:
 class R1:
     """r1 as a part of a GAN."""
 
-    rng = None
+    rng = None                                         # nothing for a checkpoint to keep
 
     def __init__(self, gamma=10.0):
         self.gamma = float(gamma)

@@ -1,6 +1,7 @@
 """Options -> data and GAN: what the command line of examples/train_gan.py can set, and how the parts are put together.
 
-Every stabilizer of the literature that minigan has is one line of STABILIZERS, off by default, and a line or two of build_gan.
+Every stabilizer of the literature that minigan has is one line of STABILIZERS, off by default, and a line or two of build_gan
+or of training.Run.
 """
 from pathlib import Path
 
@@ -29,14 +30,14 @@ STABILIZERS = {
     "n_critic": (1, "steps of D for each step of G"),
     "penalty": ("none", "gradient penalty on D: wgan-gp or r1"),
     "penalty_weight": (10.0, "its weight: lambda of wgan-gp, gamma of r1"),
-    "weight_clip": (0.0, "clip D's parameters to this after each step (the first Wasserstein GAN: 0.01)"),
+    "weight_clip": (0.0, "clip D's parameters to this after each step (0.01 in the first Wasserstein GAN)"),
     "spectral_norm": (False, "divide D's weights by their largest singular value"),
     "instance_noise": ("0", "standard deviation of noise on all that D sees, or a schedule: linear:0.1:0:2000"),
-    "label_smoothing": (0.0, "D is asked for 1 minus this on real samples (0.1)"),
+    "label_smoothing": (0.0, "D is asked for 1 minus this on real samples; usually 0.1"),
     "augment": ("", f"what D sees, real and fake: {','.join(AUGMENTATIONS)}"),
     "augment_real": ("", "the same for the real samples alone"),
     "packing": (1, "D judges so many samples at once (PacGAN)"),
-    "ema": (0.0, "keep a moving average of G with this weight of the old value (0.999), and sample from it"),
+    "ema": (0.0, "keep a moving average of G with this weight of the old value, and sample from it; often 0.999"),
     "clip_value": (0.0, "clip every entry of the gradients to this"),
     "clip_norm": (0.0, "shorten gradients that are longer than this"),
     "l1": (0.0, "penalty on the weights of both networks: this times the sum of |W|"),
@@ -88,7 +89,7 @@ def load_data(name, model):
 def build_gan(options, classes=0):
     """(gan, schedule): the GAN of these options, and what training.Run is to call before each step.
 
-    options    a dict with all names of RECIPES and STABILIZERS, model, update, seed and sample_shape
+    options    a dict: what `complete` returns, and sample_shape
     classes    of the data, used if options["conditional"]
     Errors     ValueError for values that make no sense, alone or together
     """
@@ -98,7 +99,12 @@ def build_gan(options, classes=0):
     G, D = models.build(o["model"], host_rng(seed), o["sample_shape"], classes, o["packing"])
     if o["spectral_norm"]:
         D = normalize(D)
+    if o["init_from"]:                                 # before GAN copies G into its average
+        content = checkpoint.load(o["init_from"])
+        for name, network in (("G", G), ("D", D)):
+            checkpoint.restore_network(network, content, name, o["init_from"])
     noise_of, factor_of = schedules.parse(o["instance_noise"]), schedules.parse(o["lr_schedule"])
+    # Every random part has a stream of its own, [seed, 3] to [seed, 6]; 0 to 2 are those of training.Run.
     noise = InstanceNoise(noise_of(0), rng([seed, 3]))
     penalty = {"none": None, "wgan-gp": penalties.WGANGP(rng([seed, 4]), o["penalty_weight"]),
                "r1": penalties.R1(o["penalty_weight"])}[o["penalty"]]
@@ -112,10 +118,6 @@ def build_gan(options, classes=0):
     gan = GAN(G, D, losses.by_name(o["loss"], **smoothing), adam_G, adam_D, update=o["update"], classes=classes,
               eye=Sequential(*augmentations(o["augment"], [seed, 5]), *([noise] if o["instance_noise"] != "0" else [])),
               augment=Sequential(*augmentations(o["augment_real"], [seed, 6])), penalty=penalty, average=o["ema"])
-    if o["init_from"]:
-        content = checkpoint.load(o["init_from"])
-        for name, network in (("G", G), ("D", D)):
-            checkpoint.restore_network(network, content, name, o["init_from"])
 
     def schedule(step):
         noise.sigma = noise_of(step)
@@ -126,10 +128,11 @@ def build_gan(options, classes=0):
 
 def augmentations(names, seed):
     """The layers of a list of names, "flip,shift"."""
-    unknown = [name for name in filter(None, names.split(",")) if name not in AUGMENTATIONS]
-    if unknown:
-        raise ValueError(f"there is no augmentation {unknown[0]!r}; there are {', '.join(AUGMENTATIONS)}")
-    return [AUGMENTATIONS[name](rng([*seed, i])) for i, name in enumerate(filter(None, names.split(",")))]
+    names = [name for name in names.split(",") if name]
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise ValueError(f"there is no augmentation {name!r}; there are {', '.join(AUGMENTATIONS)}")
+    return [AUGMENTATIONS[name](rng([*seed, i])) for i, name in enumerate(names)]
 
 
 def _check(o, classes):

@@ -1,7 +1,8 @@
 """Rules that an optimizer follows beside its own formula: penalties on weights, clipping, decay.
 
-Adam(2e-4, rules=[L2(1e-4), ClipNorm(1.0)]) asks each rule, in this order, before the step, when the gradient is in dtheta, and
-after it, when theta has moved. "Weights" are the parameters called W: biases, gamma and beta are few and do no harm.
+Adam(2e-4, rules=[L2(1e-4), ClipNorm(1.0)]) asks each rule, in this order (so here the clipping sees the L2), before the step,
+when the gradient is in dtheta, and after it, when theta has moved. "Weights" are the parameters called W: biases, gamma and
+beta are few and do no harm.
 """
 import math
 
@@ -12,8 +13,8 @@ class Rule:
     """before(network, lr) when the gradient is there, after(network, lr) when theta has moved."""
 
     def __init__(self, amount):
-        if not 0 <= amount < math.inf:
-            raise ValueError(f"{type(self).__name__}: expected a number of at least 0, got {amount!r}")
+        if not 0 < amount < math.inf:
+            raise ValueError(f"{type(self).__name__}: expected a number above 0, got {amount!r}")
         self.amount = float(amount)
 
     def before(self, network, lr):
@@ -29,7 +30,8 @@ def weights(network):
 
 
 class L1(Rule):
-    """Adds amount · Σ|W| to the loss; dW += amount · sign(W): a constant pull, which makes small weights exactly small."""
+    """Adds amount · Σ|W| to the loss; dW += amount · sign(W): a pull that does not weaken near 0, so that many weights
+    end up close to it."""
 
     def before(self, network, lr):
         for W, dW in weights(network):
@@ -64,7 +66,8 @@ class ClipValue(Rule):
 
 
 class ClipNorm(Rule):
-    """A gradient that is longer than amount is made that long; its direction stays.
+    """A gradient (of all parameters of the network together) that is longer than amount is made that long; its direction
+    stays. Others are not changed.
 
     Source    Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1
     """

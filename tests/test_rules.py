@@ -94,7 +94,7 @@ def test_l2_and_decay_differ_under_adam_and_agree_under_sgd():
     assert np.abs(moved([L2(0.3)]) - moved([WeightDecay(0.3)])).max() > 0.01
 
 
-@pytest.mark.parametrize("amount", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("amount", [0, -1, float("nan"), float("inf")])
 def test_amounts_are_checked(amount):
     with pytest.raises(ValueError, match="ClipNorm"):
         ClipNorm(amount)

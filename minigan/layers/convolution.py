@@ -7,17 +7,19 @@ the patch of the padded image that starts at (oh·S, ow·S), and it is a Dense l
 
 (Mathematicians call this a cross-correlation, and turn the kernel over for a convolution. Deep learning does not.)
 
-`im2col` writes every patch into one row of a matrix. With W as a matrix too, (K·K·C, F), everything is known from Dense:
+`im2col` writes every patch into one row of a matrix (in the program it comes from, the patches were columns). With W and dy as
+matrices too, (K·K·C, F) and (N·OH·OW, F), everything is known from Dense:
 
     cols = im2col(x)                  (N·OH·OW, K·K·C)
     y    = cols W                     (N·OH·OW, F)
-    dW   = colsᵀ dy                   as in Dense
+    dW   = colsᵀ dy                   (K·K·C, F), as in Dense
     dx   = col2im(dy Wᵀ)              as in Dense, then the patches go back to where they came from
 
 im2col only copies numbers: it is a linear map, a matrix of zeros and ones. Going backward through a linear map is applying
-its transpose, also called its adjoint: what was copied to several patches collects the gradient from all of them. That is
-`col2im`: it adds every patch into the image. With <a, b> = Σ a·b over all elements, the two are adjoint if <im2col(x), c> =
-<x, col2im(c)> for all x and c; one identity, which a test can check without knowing anything of either.
+its transpose, as dx = dy Wᵀ for y = x W; the transpose is also called the adjoint. What was copied to several patches collects
+the gradient from all of them. That is `col2im`: it adds every patch into the image. With <a, b> = Σ a·b over all elements, the
+two are adjoint if <im2col(x), c> = <x, col2im(c)> for all x and c; one identity, which a test can check without knowing
+anything of either.
 
 So one convolution needs three functions: `conv` (x to y), `conv_adjoint` (dy to dx), `conv_weight_grad` (x and dy to dW).
 A transposed convolution is the layer whose forward is conv_adjoint: it makes a large image of a small one, as a generator
@@ -59,9 +61,9 @@ def im2col(x, kernel_size, stride, padding):
     if top or bottom or left or right:
         image, x = x, xp.zeros((N, top + H + bottom, left + W + right, C), x.dtype)
         x[:, top:top + H, left:left + W] = image
-    n, h, w, c = x.strides                             # the way in memory from an image, a row, a pixel, a channel to the next
+    n, h, w, c = x.strides                             # bytes from one image, row, pixel, channel to the next
     patches = xp.lib.stride_tricks.as_strided(x, (N, OH, OW, K, K, C), (n, S * h, S * w, h, w, c))     # a view of x
-    return patches.reshape(N * OH * OW, K * K * C)     # here it is copied
+    return patches.reshape(N * OH * OW, K * K * C)     # here it is copied (unless K = S = 1)
 
 
 def col2im(cols, shape, kernel_size, stride, padding):
@@ -80,8 +82,8 @@ def col2im(cols, shape, kernel_size, stride, padding):
     return x[:, top:top + H, left:left + W]
 
 
-# The three functions take the batch in pieces whose columns fit into the caches of a CPU: columns that went through main
-# memory would cost about as much time as the product itself.
+# The three functions take the batch in pieces whose `cols` fit into the caches of a CPU: going through main memory these
+# would cost about as much time as the product itself.
 
 def conv(x, W, stride, padding):
     """Convolution: x (N, H, W, C), W (K, K, C, F) -> (N, OH, OW, F)."""
@@ -91,7 +93,7 @@ def conv(x, W, stride, padding):
     y = xp.empty((N, OH, OW, F), x.dtype)
     for n in pieces(N, OH * OW * K * K * C * x.itemsize):
         cols = im2col(x[n], K, stride, padding)
-        xp.matmul(cols, W, out=y[n].reshape(-1, F))                        # (N OH OW, F) = (N OH OW, K K C) @ (K K C, F)
+        xp.matmul(cols, W, out=y[n].reshape(-1, F))    # a view: y is contiguous; (N OH OW, F) = (N OH OW, K K C) @ (K K C, F)
     return y
 
 
@@ -118,7 +120,7 @@ def conv_weight_grad(x, dy, kernel_size, stride, padding):
 class _Convolution(Layer):
     """What the two layers share: their arguments, and the checks of these."""
 
-    smallest_share = 2                         # samples have many patches: few of them make large products
+    smallest_share = 2                         # a sample has many patches: two already make a large product
 
     def __init__(self, C, F, kernel_size, stride, padding, bias, weight_shape, rng, dtype, initializer):
         self.check_sizes(C=C, F=F, kernel_size=kernel_size, stride=stride)
@@ -168,7 +170,8 @@ class Conv2D(_Convolution):
         return conv_adjoint(dy, self.W, x.shape, self.stride, self.padding) if input_grad else None
 
     def double_backward(self, v, dy, cache):
-        self.dW += conv_weight_grad(v, dy, self.kernel_size, self.stride, self.padding)        # v stands where x stood
+        # v = ∂P/∂dx stands where x stood (minigan/penalties.py)
+        self.dW += conv_weight_grad(v, dy, self.kernel_size, self.stride, self.padding)
         return conv(v, self.W, self.stride, self.padding), None
 
     def output_shape(self, shape):
@@ -183,8 +186,8 @@ class ConvTranspose2D(_Convolution):
               OH = H·S for padding "same", (H - 1)·S + K - 2p for p pixels on every side, p = 0 for "valid"
     Forward   y = conv_adjoint(x, W) + b
     Backward  dx = conv(dy, W)      dW = im2col(dy)ᵀ x      db = Σ dy over n, oh, ow
-    Why       <dy, y> = <dy, conv_adjoint(x)> = <conv(dy), x>: so dx = conv(dy), and for dW it is as if dy were the input of
-              that convolution and x its upstream gradient.
+    Why       without b, L changes as <dy, y> = <dy, conv_adjoint(x)> = <conv(dy), x>: so what stands beside x is dx. For dW
+              it is as if dy were the input of that convolution and x its upstream gradient.
     Source    Zeiler et al. 2010 (there called deconvolution, which it is not); Dumoulin & Visin 2016, chapter 4
     """
 

@@ -6,13 +6,14 @@
 is derived as for BatchNorm (normalization.py); only `mean` is over other axes. So samples do not mix, the layer does the same
 in training and evaluation, and a gradient penalty can go through it.
 
-For the double backward (minigan/penalties.py) let g = gamma · dy, and P depend on dx by v = ∂P/∂dx. Per group of M values,
+For the double backward (minigan/penalties.py) let v = ∂P/∂dx: P changes as <v, dx> does, with v held constant. With
+g = gamma · dy, for a group of M values,
 
     <v, dx> = inv_std · Q,    Q = <v, g> - M mean(v) mean(g) - M mean(v · x_hat) mean(g · x_hat)
 
-is symmetric in v and g, so ∂P/∂g = B(v), hence ∂P/∂dy = gamma · B(v) and ∂P/∂gamma = Σ dy · B(v). x enters in two places. By
-x_hat in Q, with ∂Q/∂x_hat = - mean(g · x_hat) · v - mean(v · x_hat) · g, and with B once more from x_hat to x; and by inv_std,
-with ∂inv_std/∂x = - inv_std² · x_hat / M:
+is symmetric in v and g, so ∂P/∂g = B(v), hence ∂P/∂dy = gamma · B(v) and ∂P/∂gamma = Σ dy · B(v). x enters twice: by x_hat
+in Q, ∂Q/∂x_hat = - mean(g · x_hat) · v - mean(v · x_hat) · g, which B carries on to x; and by inv_std, with ∂inv_std/∂x =
+- inv_std² · x_hat / M, where it stands before Q = M mean(v · dx) / inv_std. Together
 
     ∂P/∂x = inv_std · B(∂Q/∂x_hat) - inv_std · x_hat · mean(v · dx)
 """

@@ -55,14 +55,14 @@ class Sequential(Layer):
     @parallel.double_backward_in_shares
     def double_backward(self, v, dy, cache):
         """The backward pass, layer by layer, seen as a forward pass of its own: the derivation is in minigan/penalties.py."""
-        upstream = [dy]                     # what each layer's backward was given, from the last layer to the first
-        for layer, kept in reversed([*zip(self.layers, cache)][1:]):
-            upstream.append(layer.backward(upstream[-1], kept, param_grads=False))
+        g = [dy]                            # what each layer's backward was given, from the last layer to the first
+        for layer, kept in reversed([*zip(self.layers, cache)][1:]):           # the first one's result is not needed
+            g.append(layer.backward(g[-1], kept, param_grads=False))
         terms = []
-        for layer, kept, dy in zip(self.layers, cache, reversed(upstream)):
-            v, s = layer.double_backward(v, dy, kept)
+        for layer, kept, upstream in zip(self.layers, cache, reversed(g)):
+            v, s = layer.double_backward(v, upstream, kept)
             terms.append(s)
-        s = None                            # ∂P/∂x of the layer above, on its way down through the forward pass
+        s = None                            # ∂P/∂x, on its way down through the forward pass
         for layer, kept, term in reversed([*zip(self.layers, cache, terms)]):
             if s is not None:
                 s = layer.backward(s, kept)

@@ -200,7 +200,7 @@ def collapsed(signs, recent, looks):
 
 def saturated(signs, recent):
     """Where real images have many pixels at ±1 G must have as many; it is ill if next to none are left between."""
-    if any(1 - look.get("saturated", 0.0) > 0.1 * (1 - look.get("saturated_real", 0.0)) for look in recent):
+    if any(1 - look.get("saturated", 0.0) >= 0.1 * (1 - look.get("saturated_real", 0.0)) for look in recent):
         return None
     return (f"G's output is saturated: {signs['saturated']:.0%} of its pixels are beyond ±0.99, of the real ones "
             f"{signs['saturated_real']:.0%}, and there the slope of tanh is below 0.02. Try a smaller --lr, --clip-norm or "

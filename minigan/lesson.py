@@ -1,9 +1,14 @@
-"""What the lessons in examples/ have in common: their command line, and the loop around the training step."""
+"""What the lessons in examples/ have in common: their command line, the loop around the training step of a translation, and
+pictures of the wrong way beside the right one."""
 import argparse
 from pathlib import Path
 
-from minigan import backend
+from matplotlib.figure import Figure
+
+from minigan import backend, plots
 from minigan.files import make_folder
+
+WRONG, RIGHT = "#b2182b", "#1b7837"
 
 
 def arguments(doc, name, **options):
@@ -49,3 +54,29 @@ def train(model, batch, steps, lines=6):
             print(f"step {step:5d}" + "".join(f"   {name} {rows[-1][name]:.4f}" for name in total))
             total, since = {}, 0
     return rows
+
+
+# --- wrong beside right ---
+
+def panels(*titles, width=5.2, height=4.2):
+    """(figure, axes): one panel for each title in a row; a title that begins with "wrong" is red, with "right" green."""
+    figure = Figure(figsize=(width * len(titles), height), dpi=100, layout="constrained")
+    axes = figure.subplots(1, len(titles), squeeze=False)[0]
+    for ax, title in zip(axes, titles):
+        colour = WRONG if title.startswith("wrong") else RIGHT if title.startswith("right") else "0.2"
+        ax.set_title(title, fontsize=11, color=colour)
+        ax.tick_params(labelsize=8, color="0.6", labelcolor="0.4")
+        ax.spines[:].set_color("0.6")
+    return figure, axes
+
+
+def images(ax, x, columns=None):
+    """The images x (N, H, W, C) in [-1, 1], as a grid, in the panel."""
+    picture = plots.grid(x, columns)
+    ax.imshow(picture[..., 0] if picture.shape[2] == 1 else picture, cmap="gray", vmin=0, vmax=255)
+    ax.set(xticks=[], yticks=[])
+
+
+def compare(number, wrong, right):
+    """Print what was measured, for the wrong way and for the right one."""
+    print(f"  {number:<70} wrong {wrong:<12} right {right}")

@@ -49,6 +49,7 @@ def test_an_illness_is_one_that_lasts(illness, change):
     dict(accuracy_real=0.5, accuracy_fake=0.5),                        # the end of a good game, not of a D that gave up
     dict(accuracy_real=0.99, accuracy_fake=0.98, spread=0.001),        # a clipped critic's scores may be small
     dict(saturated=0.9, saturated_real=0.9),                           # white paper
+    dict(saturated=1.0, saturated_real=1.0),                           # pixels that are black or white only
     dict(gradient_G=5.0), dict(gradient_D=0.001), {"dead_G.1": 0.8},
 ])
 def test_what_looks_like_an_illness_and_is_none(change):
@@ -56,8 +57,8 @@ def test_what_looks_like_an_illness_and_is_none(change):
 
 
 def test_a_growing_loss_is_told_from_one_that_swings():
-    grow = [WON | dict(loss_G=loss) for loss in (2.0, 3.0, 4.0)]
-    assert names(*grow) == {"D has won"} and names(*grow[::-1]) == set()
+    grow, swing = ([WON | dict(loss_G=loss) for loss in losses] for losses in ((2.0, 3.0, 4.0), (3.0, 4.5, 4.0)))
+    assert names(*grow) == {"D has won"} and names(*grow[::-1]) == names(*swing) == set()
     critic = [{name: value for name, value in (WELL | WON).items() if name != "loss_G"}] * 5
     assert diagnose(critic[-1], critic[:-1]) == {}
 
@@ -195,6 +196,10 @@ def test_the_diversity_of_equal_samples_is_zero(backend):
     assert float(doctor.mean_distance(x)) == 0
 
 
+def test_the_mean_distance_is_over_pairs_of_different_samples():
+    assert float(doctor.mean_distance(np.array([[10.0, 0.0], [13.0, 4.0]]))) == pytest.approx(5)
+
+
 def test_the_shares_of_dead_units_count_channels_of_images():
     D = Sequential(mg.layers.Conv2D(1, 4, 3, rng=mg.host_rng(0)), ReLU(), Flatten(), Dense(64, 1, rng=mg.host_rng(1)))
     G = Sequential(Dense(3, 16, rng=mg.host_rng(2)), Tanh(), Reshape(4, 4, 1))
@@ -202,6 +207,16 @@ def test_the_shares_of_dead_units_count_channels_of_images():
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
     real = mg.asarray(mg.host_rng(3).uniform(-1, 1, (6, 4, 4, 1)).astype("float32"))
     assert Doctor().look(gan, real, gan.noise(6, mg.rng(0)))["dead_D.1"] == 0.5
+
+
+def test_a_unit_of_d_that_only_fakes_reach_is_not_dead():
+    G, D = Sequential(Dense(2, 2)), Sequential(Dense(2, 3), ReLU(), Dense(3, 1))
+    D[0].W = np.array([[1.0, -1.0, -1.0], [0.0, 0.0, 0.0]])            # alive at the right, at the left, at the left ...
+    D[0].b = np.array([0.0, 0.0, -9.0])                                # ... but far out only
+    G[0].W, G[0].b = np.zeros((2, 2)), np.array([-1.0, 0.0])
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+    signs = Doctor().look(gan, mg.asarray(np.ones((4, 2), "float32")), gan.noise(4, mg.rng(0)))
+    assert signs["dead_D.1"] == pytest.approx(1 / 3)
 
 
 def test_without_tanh_there_is_no_range_and_nothing_saturates():

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-TRAINED = ("ring_2d", "super_resolution", "inpainting", "image_to_image", "cyclegan")        # they take --steps
-LESSONS = (*TRAINED, "backprop_by_hand", "check_your_own_layer")
+FEW_STEPS = {"ring_2d": 2, "wrong_losses": 10, "wrong_range": 2, "wrong_optimizer": 20, "wrong_batch": 2,
+             "wrong_upsampling": 2, "super_resolution": 2, "inpainting": 2, "image_to_image": 2, "cyclegan": 2}
+LESSONS = ("backprop_by_hand", "check_your_own_layer", *FEW_STEPS)
 
 
 def run(lesson, *arguments, cwd=ROOT, **environment):
@@ -119,10 +120,62 @@ def test_the_cycle_loss_falls_and_the_translation_gets_near(tmp_path):
     assert measured(text, "G_AB(a), against the right b") < 0.5 * measured(text, "a itself, against the right b")
 
 
+# --- wrong beside right: each lesson shows what it says ---
+
+def compared(text, number):
+    """The (wrong, right) values of all rows of lesson.compare that begin so."""
+    rows = re.findall(rf"^  {re.escape(number)}.* wrong (.+?) +right (.+)$", text, re.MULTILINE)
+    assert rows, number
+    return [tuple([float(part.rstrip("%")) for part in value.split(", ")] for value in row) for row in rows]
+
+
+def test_wrong_losses_take_the_gradient_away(tmp_path):
+    text = output(run("wrong_losses", "--steps", 500, "--out", tmp_path))
+    [([gap_wrong], [gap_right])] = compared(text, "D's mean score of real points minus")
+    assert abs(gap_wrong) < 0.02 and gap_right > 0.9
+    for ([slope_wrong], [slope_right]) in compared(text, "the slope of G's loss there"):
+        assert slope_wrong < 0.02 and slope_right > 0.9
+    (sigmoid, minimax) = compared(text, "the gradient that reaches a fake")
+    assert sigmoid[0][0] < sigmoid[1][0] / 3 and minimax[0][0] < minimax[1][0] / 50
+    assert {path.name for path in tmp_path.iterdir()} == {"difference.png", "sigmoid.png", "minimax.png"}
+
+
+def test_wrong_range_costs_pixels_and_the_doctor_says_so(tmp_path):
+    text = output(run("wrong_range", "--steps", 400, "--out", tmp_path))
+    [([below_wrong], [below_right])] = compared(text, "pixels below the paper")
+    assert below_wrong > 10 and below_right == 0
+    assert "of the wrong one: The data lie between 0 and 1, but G ends in tanh" in text
+    assert "of the right one: nothing" in text
+
+
+def test_one_adam_moves_g_in_the_step_of_d(tmp_path):
+    text = output(run("wrong_optimizer", "--steps", 60, "--out", tmp_path))
+    [([share_wrong], [share_right])] = compared(text, "how far G moves in D's step")
+    assert share_wrong == pytest.approx(0.5, abs=0.05) and share_right == 0            # beta1 = 0.5
+
+
+def test_a_mixed_batch_shows_d_what_it_never_sees_again(tmp_path):
+    text = output(run("wrong_batch", "--steps", 400, "--out", tmp_path))
+    [([own_wrong], [own_right])] = compared(text, "fakes that D recognises")
+    [([in_G_wrong], [in_G_right])] = compared(text, "the same fakes, the same D")
+    assert own_wrong > 95 and in_G_wrong < 30 and own_right == in_G_right > 50
+    [((classes_wrong, _), (classes_right, sure_right))] = compared(text, "digits of 10 that a classifier finds")
+    assert classes_wrong < 9 <= classes_right and sure_right > 30
+
+
+def test_a_kernel_that_the_stride_does_not_divide_overlaps_unevenly(tmp_path):
+    text = output(run("wrong_upsampling", "--steps", 50, "--out", tmp_path))
+    rows = re.findall(r"^(?:wrong|better|right): .*?  +([\d/]+) +([\d.]+) +([\d.]+) +([\d.]+)$", text, re.MULTILINE)
+    (five, uneven5, rough5, after5), (four, uneven4, rough4, _), (resize, uneven, rough, after) = rows
+    assert (five, four, resize) == ("4/6/9", "4", "9")
+    assert float(uneven5) > 1.5 and float(uneven4) < 1.2 and float(uneven) < 1.2       # 9/4, 1 and 1, but for chance
+    assert float(rough) < 0.2 * min(float(rough4), float(rough5)) and float(after) < float(after5)
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_on_the_standin_for_a_gpu(lesson, tmp_path):
     (tmp_path / "cupy.py").write_text("import sys, fakecupy\nsys.modules['cupy'] = fakecupy\n")
-    steps = ("--steps", 2) if lesson in TRAINED else ()
+    steps = ("--steps", FEW_STEPS[lesson]) if lesson in FEW_STEPS else ()
     output(run(lesson, *steps, "--device", "cuda", "--out", tmp_path / "out",
                PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT / "tests")])))
 
@@ -142,6 +195,7 @@ def test_from_another_folder_the_pictures_go_to_runs(tmp_path):
     ("super_resolution", ["--factor", "3"], "invalid choice: 3"),
     ("super_resolution", ["--adversarial", "nan"], "--adversarial must be at least 0"),
     ("cyclegan", ["--paper", "blue"], "invalid choice: 'blue'"),
+    ("wrong_losses", ["--steps", "9"], "--steps must be at least 10"),
     ("ring_2d", ["--seed", "-1"], "--seed must be at least 0"),
     ("ring_2d", ["--steps", "many"], "invalid int value: 'many'"),
     ("backprop_by_hand", ["--stepz", "1"], "unrecognized arguments"),

@@ -16,8 +16,9 @@ import copy
 
 import numpy as np
 
-from minigan import backend
+from minigan import backend, checkpoint
 from minigan.backend import xp
+from minigan.capture import capture
 from minigan.layers import Dense, Sequential
 
 
@@ -106,6 +107,34 @@ class GAN:
         loss_G = self._generator_gradient(logits_fake, cache_fake, cache_G)
         self._step_G()
         return loss_D, loss_G
+
+    def capture(self, noise):
+        """train_step as a function step(real, labels=None) -> (loss_D, loss_G), with z from the device generator `noise`.
+
+        On a GPU the whole step becomes one CUDA graph (minigan/capture.py), which is recorded at the first call and again
+        when the shape of the batch changes. It follows the learning rates and InstanceNoise.sigma; all other numbers that
+        are not arrays (alpha, the weight of a penalty ...) stay as they were then. The two losses and `scores` are the same
+        arrays at every call: read them before the next. On the CPU it is the plain step.
+        """
+        def step(real, labels):
+            return *self.train_step(real, self.noise(len(real), noise), labels), *self.scores
+
+        def snapshot():
+            state = checkpoint.gan_arrays(self) | {"noise": backend.rng_state(noise)}
+            return {name: backend.to_numpy(value).copy() for name, value in state.items()}
+
+        def put_back(state):
+            checkpoint.restore(self, state)
+            backend.set_rng_state(noise, state["noise"])
+
+        captured = capture(step, snapshot, put_back)
+
+        def captured_step(real, labels=None):
+            loss_D, loss_G, *scores = captured(real, labels)
+            self.scores = tuple(scores)
+            return loss_D, loss_G
+
+        return captured_step
 
     # --- the parts of a step ---
 

@@ -6,7 +6,8 @@ Everywhere else one writes
     y = xp.exp(x)
 
 `xp` looks its functions up at every use, so `use("cuda")` after the import still takes effect. All that differs between
-the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device.
+the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device,
+making one kernel of a formula. (What only a GPU needs, to run a whole step as one graph, is in capture.py and cublas.py.)
 """
 from __future__ import annotations  # so that the generators in the signatures do not load numpy.random
 
@@ -38,11 +39,12 @@ _tf32 = False
 _capture = None                 # the minigan.capture.Captured that is being captured now
 
 
-def use(device: str, tf32: bool = False) -> None:
+def use(device: str, tf32: bool | None = None) -> None:
     """Choose where all arrays live from now on: "cpu", "cuda" (its first GPU) or "cuda:1".
 
     tf32  on a GPU, let matrix products round their factors to TF32 (10 bits behind the point, where float32 has 23; the sums
           stay float32): several times as fast on an NVIDIA GPU since Ampere. PyTorch's convolutions do so unless told not to.
+          Without it the environment variable MINIGAN_TF32, 1 or 0, decides, else it is off
 
     Call it before building networks: arrays that exist already stay where they are. Without a call the environment
     variable MINIGAN_DEVICE decides, else the CPU. Raises ValueError for an unknown name and for tf32 on the CPU,
@@ -56,6 +58,7 @@ def use(device: str, tf32: bool = False) -> None:
         _chosen, _device = np, "cpu"
     elif kind == "cuda" and (index.isdecimal() or device == "cuda"):
         _chosen, _device = _load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
+        tf32 = os.environ.get("MINIGAN_TF32") == "1" if tf32 is None else tf32
         _chosen._core.set_compute_type(np.float32, 7 if tf32 else 1)           # of 2-D products; 7: TF32, 1: float32
     else:
         raise ValueError(f'minigan.use: unknown device {device!r}; it takes "cpu", "cuda" or "cuda:N"')

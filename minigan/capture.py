@@ -1,8 +1,8 @@
 """A whole training step as one CUDA graph.
 
-A step of a GAN is some hundred kernels, and for small networks or batches it takes the CPU longer to ask for them than the GPU
-to run them. CUDA can record what a stream is asked to do, without doing it: a graph, which is then launched as often as wanted,
-with a single call. What it repeats are the same kernels with the same addresses and the same plain numbers. Hence the rules:
+A step of a GAN is some hundred kernels, and for small networks or batches it takes the CPU longer to ask for them than the
+GPU to run them. CUDA can record what a stream is asked to do, without doing it: a graph, which is then launched as often as
+wanted, with a single call. It repeats the same kernels with the same addresses and the same plain numbers. Hence the rules:
 
     addresses       parameters, Adam's averages and the states of generators are arrays that live as long as the GAN and are
                     changed in place; the batch is copied into arrays of the graph's own; all that lies between gets memory
@@ -62,7 +62,7 @@ class Captured:
             with backend.capturing(self) as cupy, products(cupy):
                 stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
                 with stream, cupy.cuda.using_allocator(pool.malloc):
-                    self.numbers, self.zero = [], xp.zeros((), "float32")
+                    self.numbers, self.zeros = [], []
                     for _ in range(WARM_UP):
                         self.run()
                         self.write(self.values)
@@ -88,7 +88,7 @@ class Captured:
 
     def write(self, values):
         if values:
-            write(self.zero, *self.numbers, *values)   # one kernel; a copy from the host would wait for the launch before
+            write(*self.zeros, *self.numbers, *values)         # one kernel; a copy from the host might wait for the GPU
 
     def run(self):
         self.functions, self.decisions, self.values = [], [], []
@@ -102,6 +102,7 @@ class Captured:
         self.values += values
         if len(self.numbers) == start:                 # in the first run
             self.numbers += [xp.full((), value, dtype) for value in values]
+            self.zeros += [xp.zeros((), dtype) for _ in values]
         return self.numbers[start:start + len(values)]
 
     def fixed(self, function):
@@ -111,10 +112,11 @@ class Captured:
 
 
 @fuse
-def write(zero, *numbers_and_values):
-    """Every value into its array. (A number alone CuPy would round to float16, see backend.fuse; zero is an array.)"""
-    n = len(numbers_and_values) // 2
-    for number, value in zip(numbers_and_values[:n], numbers_and_values[n:]):
+def write(*zeros_numbers_values):
+    """Every value into its array. (A number alone CuPy would round to float16, see backend.fuse; a zero is an array.)"""
+    n = len(zeros_numbers_values) // 3
+    for i in range(n):
+        zero, number, value = zeros_numbers_values[i::n]
         number[...] = zero + value
 
 

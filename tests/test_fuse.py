@@ -25,7 +25,7 @@ ARGUMENTS = {
     "centred": [(3, 4, 2), (2,)], "scaled": [(3, 4, 2), (2,), (2,), (2,)], "scaled_backward": [(3, 4, 2), (2,), (2,)],
     "normalized_backward": [(3, 4, 2), (3, 4, 2), (2,), (2,), (2,), (2,)], "drop": [(3, 4), (3, 4), 0.3, 1 / 0.7],
     "sgd": [(7,), (7,), (7,), 0.1, 0.9], "adam": [(7,)] * 4 + [1e-3, 0.5, 0.001, 1e-8, 0.5, 0.001],
-    "write": [(), (), (), 0.25, 3.0]}
+    "write": [(), (), (), (), 0.25, 3.0]}
 CASES = ARGUMENTS | {                                      # in a captured step the numbers that change are arrays
     "sgd, captured": [(7,), (7,), (7,), (), 0.9], "adam, captured": [(7,)] * 4 + [(), 0.5, 0.001, 1e-8, (), ()]}
 FORMULAS = {formula.__name__: formula for formula in backend.FORMULAS if formula.__module__.startswith("minigan.")}
@@ -39,7 +39,11 @@ def arguments(case, array):
 
 def random_arrays():
     rng = np.random.default_rng(0)
-    return lambda shape, dtype: rng.uniform(0.1, 1, shape).astype("float32") if dtype == "float32" else rng.random(shape) > 0.5
+
+    def array(shape, dtype):
+        numbers = np.asarray(rng.uniform(0.1, 1, shape), "float32")
+        return numbers if dtype == "float32" else numbers > 0.5
+    return array
 
 
 def test_every_formula_is_here():
@@ -91,7 +95,8 @@ def two_numbers(x, beta, gamma): return x * (beta * gamma)
 
 
 @pytest.mark.parametrize("function, numbers", [
-    (beta_twice, [0.5]), (a_sum, []), (a_mean, []), (a_shape, []), (a_length, []), (an_index, []), (a_view, []), (a_product, []),
+    (beta_twice, [0.5]), (a_sum, []), (a_mean, []), (a_shape, []), (a_length, []), (an_index, []), (a_view, []),
+    (a_product, []),
     (builtin_abs, []), (random_numbers, []), (two_shapes, "array"), (negative_number, [0.5]), (two_numbers, [0.5, 0.5])])
 def test_the_standin_refuses_what_cannot_be_one_kernel(standin, function, numbers):
     x = xp.ones((3, 3), "float32")
@@ -138,10 +143,8 @@ def test_cupy_makes_one_kernel_of_float32_numbers(trace, case):
     kernel = trace(formula.__wrapped__, lambda array: arguments(case, array))
     assert wide_or_narrow(kernel) == set()
     assert {str(parameter.dtype) for parameter in kernel.out_params} <= {"float32", "bool"}
-    returned = formula.__wrapped__
-    expected = {"leaky": 2, "centred": 2, "as_real": 2, "as_fake": 2, "towards": 2, "above_margin": 2, "below_margin": 2, "drop": 2,
-                "sgd": 0, "adam": 0, "write": 0}.get(returned.__name__, 1)
-    assert kernel.nout == expected
+    results = formula.__wrapped__(*arguments(case, lambda shape, dtype: np.ones(shape, dtype)))
+    assert kernel.nout == (len(results) if isinstance(results, tuple) else results is not None)
 
 
 def a_number_alone(x, value): x[...] = value

@@ -31,7 +31,6 @@ from minigan.backend import channel_sum, fuse, xp
 from minigan.layers.layer import Layer
 from minigan.parallel import index, total
 
-
 # The four element-wise formulas of the two passes, each one kernel on a GPU (backend.fuse); between them stand the sums.
 
 @fuse

@@ -21,7 +21,7 @@ import contextlib
 import functools
 import gc
 
-from minigan import backend
+from minigan import backend, checkpoint
 from minigan.backend import fuse, xp
 from minigan.cublas import Products
 
@@ -145,3 +145,26 @@ def replaced(owner, name, value):
 def capture(step, snapshot, put_back):
     """`step` as it is to be called: on a GPU as one graph, on the CPU itself."""
     return step if backend.device() == "cpu" else Captured(step, snapshot, put_back)
+
+
+def capture_training(gan, noise):
+    """What GAN.capture returns."""
+    def step(real, labels):
+        return *gan.train_step(real, gan.noise(len(real), noise), labels), *gan.scores
+
+    def snapshot():
+        state = checkpoint.gan_arrays(gan) | {"noise": backend.rng_state(noise)}
+        return {name: backend.to_numpy(value).copy() for name, value in state.items()}
+
+    def put_back(state):
+        checkpoint.restore(gan, state)
+        backend.set_rng_state(noise, state["noise"])
+
+    captured = capture(step, snapshot, put_back)
+
+    def captured_step(real, labels=None):
+        loss_D, loss_G, *scores = captured(real, labels)
+        gan.scores = tuple(scores)
+        return loss_D, loss_G
+
+    return captured_step

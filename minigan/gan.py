@@ -16,9 +16,9 @@ import copy
 
 import numpy as np
 
-from minigan import backend, checkpoint
+from minigan import backend
 from minigan.backend import xp
-from minigan.capture import capture
+from minigan.capture import capture_training
 from minigan.layers import Dense, Sequential
 
 
@@ -116,25 +116,7 @@ class GAN:
         are not arrays (alpha, the weight of a penalty ...) stay as they were then. The two losses and `scores` are the same
         arrays at every call: read them before the next. On the CPU it is the plain step.
         """
-        def step(real, labels):
-            return *self.train_step(real, self.noise(len(real), noise), labels), *self.scores
-
-        def snapshot():
-            state = checkpoint.gan_arrays(self) | {"noise": backend.rng_state(noise)}
-            return {name: backend.to_numpy(value).copy() for name, value in state.items()}
-
-        def put_back(state):
-            checkpoint.restore(self, state)
-            backend.set_rng_state(noise, state["noise"])
-
-        captured = capture(step, snapshot, put_back)
-
-        def captured_step(real, labels=None):
-            loss_D, loss_G, *scores = captured(real, labels)
-            self.scores = tuple(scores)
-            return loss_D, loss_G
-
-        return captured_step
+        return capture_training(self, noise)
 
     # --- the parts of a step ---
 

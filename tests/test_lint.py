@@ -187,13 +187,8 @@ def test_the_rule_passes_good_code(rule):
 # --- imports run one way ---
 
 MIDDLE = ["losses", "penalties", "optimizers"]         # and all that is not named here: models, gradcheck, checkpoint
-<<<<<<< HEAD
-FLOORS = [["backend"], ["parallel", "initializers"], ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"],
-          ["training", "recipe"], ["__init__"]]
-=======
 LOW = ["parallel", "initializers", "cublas"]
-FLOORS = [["backend"], LOW, ["layers"], MIDDLE, ["gan"], ["training", "recipe"], ["__init__"]]
->>>>>>> 6934cd3 (TF32 by an environment variable too; tests of captured steps, fused formulas and cuBLAS)
+FLOORS = [["backend"], LOW, ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"], ["training", "recipe"], ["__init__"]]
 
 
 def floor(name):

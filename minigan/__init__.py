@@ -21,7 +21,7 @@ from minigan.backend import asarray, device, host_rng, rng, to_numpy, use
 __version__ = "0.1.0"
 
 # Everything else is loaded when it is first used, so that `import minigan` takes hardly longer than `import numpy`.
-_MODULES = ("backend", "checkpoint", "cyclegan", "datasets", "doctor", "evaluation", "frechet", "gan", "gradcheck",
+_MODULES = ("backend", "capture", "checkpoint", "cyclegan", "datasets", "doctor", "evaluation", "frechet", "gan", "gradcheck",
             "initializers", "layers", "lesson", "losses", "machine", "metrics", "models", "optimizers", "parallel",
             "penalties", "plots", "recipe", "rules", "schedules", "training", "translation")
 _CLASSES = {"CycleGAN": "cyclegan", "GAN": "gan", "Layer": "layers", "Sequential": "layers", "Translation": "translation"}

@@ -6,10 +6,13 @@ Everywhere else one writes
     y = xp.exp(x)
 
 `xp` looks its functions up at every use, so `use("cuda")` after the import still takes effect. All that differs between
-the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device.
+the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device,
+making one kernel of a formula. (What only a GPU needs, to run a whole step as one graph, is in capture.py and cublas.py.)
 """
 from __future__ import annotations  # so that the generators in the signatures do not load numpy.random
 
+import contextlib
+import functools
 import importlib
 import json
 import os
@@ -28,26 +31,38 @@ class _ArrayModule:
 
 
 xp = _ArrayModule()
+FORMULAS = []                   # all that is decorated with `fuse`
 PIECE_BYTES = 4 << 20           # of the columns of a convolution at a time; see `pieces`
 _chosen = None                  # the array module; None until something is first computed
 _device = None                  # "cpu", "cuda:0", "cuda:1" ...
+_tf32 = False
+_capture = None                 # the minigan.capture.Captured that is being captured now
 
 
-def use(device: str) -> None:
+def use(device: str, tf32: bool | None = None) -> None:
     """Choose where all arrays live from now on: "cpu", "cuda" (its first GPU) or "cuda:1".
 
+    tf32  on a GPU, let matrix products round their factors to TF32 (10 bits behind the point, where float32 has 23; the sums
+          stay float32): several times as fast on an NVIDIA GPU since Ampere. PyTorch's convolutions do so unless told not to.
+          Without it the environment variable MINIGAN_TF32, 1 or 0, decides, else it is off
+
     Call it before building networks: arrays that exist already stay where they are. Without a call the environment
-    variable MINIGAN_DEVICE decides, else the CPU. Raises ValueError for an unknown name, RuntimeError where CuPy or the
-    GPU is missing.
+    variable MINIGAN_DEVICE decides, else the CPU. Raises ValueError for an unknown name and for tf32 on the CPU,
+    RuntimeError where CuPy or the GPU is missing.
     """
-    global _chosen, _device
+    global _chosen, _device, _tf32
     kind, _, index = str(device).partition(":")
     if kind == "cpu" and not index:
+        if tf32:
+            raise ValueError('minigan.use: tf32=True is for a GPU; "cpu" computes its products in float32')
         _chosen, _device = np, "cpu"
     elif kind == "cuda" and (index.isdecimal() or device == "cuda"):
         _chosen, _device = _load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
+        tf32 = os.environ.get("MINIGAN_TF32") == "1" if tf32 is None else tf32
+        _chosen._core.set_compute_type(np.float32, 7 if tf32 else 1)           # of 2-D products; 7: TF32, 1: float32
     else:
         raise ValueError(f'minigan.use: unknown device {device!r}; it takes "cpu", "cuda" or "cuda:N"')
+    _tf32 = bool(tf32)
 
 
 def _load_cupy(index):
@@ -82,6 +97,11 @@ def _module():
     return _chosen
 
 
+def tf32() -> bool:
+    """Whether matrix products are computed in TF32."""
+    return _tf32
+
+
 def device() -> str:
     """The device in use: "cpu" or "cuda:N"."""
     _module()
@@ -102,6 +122,54 @@ def scalar(x) -> float:
     """One number as a Python float. On a GPU this waits for the device, so training reads the
     losses and D's scores, and nothing else."""
     return float(x)
+
+
+def fuse(formula):
+    """Decorator for an element-wise formula: on a GPU all its lines become one kernel, which reads and writes each array once;
+    on the CPU it is the plain function.
+
+    CuPy finds the kernel by calling the formula once with symbols in place of arrays. So it takes its arguments by position,
+    arrays and Python numbers; computes with operators and functions of xp only (no method but astype, no index but [...],
+    no sums); returns arrays of one shape, that of all its arguments together; and lets no two numbers meet: CuPy would
+    compute 1 - beta, both Python floats, in float16. tests/test_fuse.py holds every formula against that.
+    """
+    kernels = {}
+
+    @functools.wraps(formula)
+    def late(*arguments):
+        module = _module()
+        if module is np:
+            return formula(*arguments)
+        if module not in kernels:
+            kernels[module] = module.fuse(kernel_name=formula.__name__)(formula)
+        return kernels[module](*arguments)
+
+    FORMULAS.append(late)
+    return late
+
+
+def each_step(function, dtype):
+    """function(), a tuple of Python floats that the host finds anew for each step: a learning rate that falls, the t in
+    Adam's formula. All such numbers come by this door: a step that is captured as a CUDA graph (minigan/capture.py) would
+    repeat those of its first run for ever, so there they come as arrays of one number, which are written before each run."""
+    return function() if _capture is None else _capture.each_step(function, dtype)
+
+
+def fixed(function):
+    """function(), a decision of the host on which the form of the step depends: whether there is noise at all. When it
+    changes, a captured step is captured anew."""
+    return function() if _capture is None else _capture.fixed(function)
+
+
+@contextlib.contextmanager
+def capturing(capture):
+    """While the block runs, `each_step` and `fixed` go to `capture`, the step that is being captured; gives CuPy."""
+    global _capture
+    _capture = capture
+    try:
+        yield _module()
+    finally:
+        _capture = None
 
 
 def pieces(N, bytes_each):

@@ -18,6 +18,7 @@ import numpy as np
 
 from minigan import backend
 from minigan.backend import xp
+from minigan.capture import capture_training
 from minigan.layers import Dense, Sequential
 
 
@@ -106,6 +107,16 @@ class GAN:
         loss_G = self._generator_gradient(logits_fake, cache_fake, cache_G)
         self._step_G()
         return loss_D, loss_G
+
+    def capture(self, noise):
+        """train_step as a function step(real, labels=None) -> (loss_D, loss_G), with z from the device generator `noise`.
+
+        On a GPU the whole step becomes one CUDA graph (minigan/capture.py), which is recorded at the first call and again
+        when the shape of the batch changes. It follows the learning rates and InstanceNoise.sigma; all other numbers that
+        are not arrays (alpha, the weight of a penalty ...) stay as they were then. The two losses and `scores` are the same
+        arrays at every call: read them before the next. On the CPU it is the plain step.
+        """
+        return capture_training(self, noise)
 
     # --- the parts of a step ---
 

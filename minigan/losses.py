@@ -12,18 +12,54 @@ Two functions carry the cross-entropy losses, with s(x) = 1/(1 + e⁻ˣ) the sig
 So the log of a probability is never taken: for a logit of -200 that would be log(0) in float32. `value` and `dlogits` are
 a number to be minimised and its derivative: D and G each minimise their own.
 """
-from minigan.backend import xp
+from minigan.backend import fuse, xp
 
 
+@fuse
 def softplus(x):
     """log(1 + eˣ) = log(e⁰ + eˣ), without overflow."""
     return xp.logaddexp(0.0, x)
 
 
+@fuse
 def sigmoid(x):
     """1/(1 + e⁻ˣ) = e^(-softplus(-x)): of good relative precision also where it is tiny, as
     dlogits are once D is sure."""
     return xp.exp(-softplus(-x))
+
+
+# Each of the following is the part of one network's batch, of N logits: the value of every sample, still to be averaged, and
+# the derivative of the average. On a GPU each is one kernel (backend.fuse).
+
+@fuse
+def as_real(a, rest, N):
+    """-log s(a) and its derivative; with rest = 1 - t, the derivative of the cross-entropy with the label t."""
+    return softplus(-a), -(sigmoid(-a) - rest) / N
+
+
+@fuse
+def as_fake(b, N):
+    """-log(1 - s(b)) and its derivative."""
+    return softplus(b), sigmoid(b) / N
+
+
+@fuse
+def towards(a, target, N):
+    """(a - target)² and the derivative of half its average."""
+    distance = a - target
+    return distance * distance, distance / N
+
+
+@fuse
+def above_margin(a, N):
+    """max(0, 1 - a) and its derivative."""
+    return xp.maximum(0.0, 1 - a), -(a < 1).astype(a.dtype) / N
+
+
+@fuse
+def below_margin(b, N):
+    """max(0, 1 + b) and its derivative."""
+    return xp.maximum(0.0, 1 + b), (b > -1).astype(b.dtype) / N
 
 
 def _check(loss, *logits):
@@ -62,12 +98,12 @@ class CrossEntropy(Loss):
     def discriminator(self, logits_real, logits_fake):
         a, b = logits_real, logits_fake
         _check(self, a, b)
-        value = softplus(-a).mean() + softplus(b).mean()
-        da = -sigmoid(-a)
+        value_a, da = as_real(a, 1 - self.real_label, len(a))
+        value_b, db = as_fake(b, len(b))
+        value = value_a.mean() + value_b.mean()
         if self.real_label < 1:
             value = value + (1 - self.real_label) * a.mean()
-            da = da + (1 - self.real_label)
-        return value, da / len(a), sigmoid(b) / len(b)
+        return value, da, db
 
     def score(self, logits):
         """D(x) = s(logit), the probability that the sample is real."""
@@ -94,7 +130,8 @@ class Minimax(CrossEntropy):
     def generator(self, logits_fake):
         b = logits_fake
         _check(self, b)
-        return -softplus(b).mean(), -sigmoid(b) / len(b)
+        value, db = as_fake(b, len(b))
+        return -value.mean(), -db
 
 
 class NonSaturating(CrossEntropy):
@@ -111,7 +148,8 @@ class NonSaturating(CrossEntropy):
     def generator(self, logits_fake):
         b = logits_fake
         _check(self, b)
-        return softplus(-b).mean(), -sigmoid(-b) / len(b)
+        value, db = as_real(b, 0.0, len(b))
+        return value.mean(), db
 
 
 class LeastSquares(Loss):
@@ -130,14 +168,17 @@ class LeastSquares(Loss):
         self.real_label = check_real_label(self, real_label)
 
     def discriminator(self, logits_real, logits_fake):
-        a, b = logits_real - self.real_label, logits_fake
+        a, b = logits_real, logits_fake
         _check(self, a, b)
-        return 0.5 * (a * a).mean() + 0.5 * (b * b).mean(), a / len(a), b / len(b)
+        value_a, da = towards(a, self.real_label, len(a))
+        value_b, db = towards(b, 0.0, len(b))
+        return 0.5 * value_a.mean() + 0.5 * value_b.mean(), da, db
 
     def generator(self, logits_fake):
         b = logits_fake
         _check(self, b)
-        return 0.5 * ((b - 1) * (b - 1)).mean(), (b - 1) / len(b)
+        value, db = towards(b, 1.0, len(b))
+        return 0.5 * value.mean(), db
 
 
 class Wasserstein(Loss):
@@ -176,8 +217,9 @@ class Hinge(Wasserstein):
     def discriminator(self, logits_real, logits_fake):
         a, b = logits_real, logits_fake
         _check(self, a, b)
-        value = xp.maximum(0.0, 1 - a).mean() + xp.maximum(0.0, 1 + b).mean()
-        return value, -(a < 1).astype(a.dtype) / len(a), (b > -1).astype(b.dtype) / len(b)
+        value_a, da = above_margin(a, len(a))
+        value_b, db = below_margin(b, len(b))
+        return value_a.mean() + value_b.mean(), da, db
 
 
 LOSSES = {loss.__name__.lower(): loss for loss in (Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge)}

@@ -32,7 +32,7 @@ def describe():
         lines += [("BLAS", f"{name}, {kernel} kernels, {threads} threads of its own (one while a batch is in shares)")]
     lines += [("CPU", f"{os.cpu_count()} cores, AVX-512: {'yes' if has_avx512() else 'no'}"),
               ("minigan", f"cuts large batches for {parallel.workers()} threads; device {backend.device()}")]
-    lines.append(("GPU", backend.describe_gpu()))
+    lines += [("GPU", backend.describe_gpu()), ("TF32", "on" if backend.tf32() else "off: products are float32")]
     return lines
 
 

@@ -7,7 +7,7 @@ import math
 import numbers
 
 from minigan import parallel
-from minigan.backend import asarray, to_numpy, xp
+from minigan.backend import asarray, each_step, fuse, to_numpy, xp
 
 
 class Optimizer:
@@ -31,15 +31,20 @@ class Optimizer:
     def step(self):
         """One step of theta, with the gradient that is in dtheta. Every coordinate goes its own way, so the vectors can be
         cut into parts for the cores, and into pieces that stay in the caches from the first line of `update` to the last."""
-        self.t += 1
+        lr, *numbers = each_step(self.numbers, self.network.theta.dtype)
         for rule in self.rules:
-            rule.before(self.network, self.lr)
+            rule.before(self.network, lr)
         vectors = self.network.theta, self.network.dtheta, *(getattr(self, name) for name in self.vector_names)
-        parallel.in_pieces(lambda part: self.update(*(vector[part] for vector in vectors)), self.network.theta)
+        parallel.in_pieces(lambda part: self.update(*(vector[part] for vector in vectors), lr, *numbers), self.network.theta)
         for rule in self.rules:
-            rule.after(self.network, self.lr)
+            rule.after(self.network, lr)
 
-    def update(self, theta, dtheta, *vectors):
+    def numbers(self):
+        """Counts the step; the numbers of `update` that change from step to step, the learning rate first."""
+        self.t += 1
+        return (self.lr,)
+
+    def update(self, theta, dtheta, *vectors_and_numbers):
         """The formula of the step, on any part of the vectors, in place."""
         raise NotImplementedError
 
@@ -69,10 +74,15 @@ class SGD(Optimizer):
         check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
         self.lr, self.momentum, self.rules = float(lr), float(momentum), tuple(rules)
 
-    def update(self, theta, dtheta, velocity):
-        velocity *= self.momentum
-        velocity += dtheta
-        theta -= self.lr * velocity
+    def update(self, theta, dtheta, velocity, lr):
+        sgd(theta, dtheta, velocity, lr, self.momentum)
+
+
+@fuse
+def sgd(theta, dtheta, velocity, lr, momentum):
+    velocity *= momentum
+    velocity += dtheta
+    theta -= lr * velocity
 
 
 class Adam(Optimizer):
@@ -94,12 +104,21 @@ class Adam(Optimizer):
         self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
         self.rules = tuple(rules)
 
-    def update(self, theta, dtheta, m, v):
-        m += (1 - self.beta1) * (dtheta - m)
-        v += (1 - self.beta2) * (dtheta * dtheta - v)
-        m_unbiased = m / (1 - self.beta1 ** self.t)
-        v_unbiased = v / (1 - self.beta2 ** self.t)
-        theta -= self.lr * m_unbiased / (xp.sqrt(v_unbiased) + self.eps)
+    def numbers(self):
+        return *super().numbers(), 1 - self.beta1 ** self.t, 1 - self.beta2 ** self.t
+
+    def update(self, theta, dtheta, m, v, lr, weights_m, weights_v):
+        adam(theta, dtheta, m, v, lr, 1 - self.beta1, 1 - self.beta2, self.eps, weights_m, weights_v)
+
+
+@fuse
+def adam(theta, dtheta, m, v, lr, newest_m, newest_v, eps, weights_m, weights_v):
+    """newest_m = 1 - beta1 is the weight of the newest gradient in m, weights_m = 1 - beta1ᵗ that of all; so for v."""
+    m += newest_m * (dtheta - m)
+    v += newest_v * (dtheta * dtheta - v)
+    m_unbiased = m / weights_m
+    v_unbiased = v / weights_v
+    theta -= lr * m_unbiased / (xp.sqrt(v_unbiased) + eps)
 
 
 def check_range(owner, **arguments):

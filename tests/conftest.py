@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import minigan as mg
-from minigan import parallel
+from minigan import cublas, parallel
 
 # Fixed examples, so that a red run can be repeated, and no deadline: shared machines are slow at times.
 settings.register_profile("minigan", deadline=None, derandomize=True, max_examples=25,
@@ -32,6 +32,7 @@ def gpu_is_missing():
 def standin(monkeypatch):
     """The stand-in for CuPy, in use, and with no synchronisation noted yet."""
     monkeypatch.setitem(sys.modules, "cupy", fakecupy)
+    monkeypatch.setattr(cublas, "library", fakecupy.cublas_library)
     mg.use("cuda")
     fakecupy.syncs.clear()
     yield fakecupy

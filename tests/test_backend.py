@@ -49,6 +49,25 @@ def test_an_unknown_device_is_refused_and_changes_nothing(standin, nonsense):
     assert mg.device() == "cuda:0"
 
 
+@pytest.mark.parametrize("environment, argument, on", [
+    (None, None, False), (None, True, True), (None, False, False), ("1", None, True), ("1", False, False), ("0", None, False)])
+def test_tf32_is_a_switch(standin, monkeypatch, environment, argument, on):
+    monkeypatch.delenv("MINIGAN_TF32", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("MINIGAN_TF32", environment)
+    mg.use("cuda", tf32=argument)
+    assert mg.backend.tf32() is on and standin.compute_types[-1] == ("float32", 7 if on else 1)
+    assert ("TF32", "on" if on else "off: products are float32") in mg.machine.describe()
+    mg.use("cpu")                                      # where the environment variable says nothing
+    assert mg.backend.tf32() is False
+
+
+def test_tf32_is_refused_on_the_cpu(standin):
+    with pytest.raises(ValueError, match="tf32=True is for a GPU") as caught:
+        mg.use("cpu", tf32=True)
+    assert "\n" not in str(caught.value) and mg.device() == "cuda:0"
+
+
 def without_cupy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)     # makes `import cupy` raise ImportError
 

@@ -20,7 +20,7 @@ def test_the_report_names_what_computes():
     environment = {name: value for name, value in os.environ.items() if name not in ("MINIGAN_DEVICE", "MINIGAN_THREADS")}
     result = subprocess.run([sys.executable, "-m", "minigan"], capture_output=True, text=True, env=environment)
     assert result.returncode == 0 and result.stderr == ""
-    for word in ("Python", "NumPy", "BLAS", "threads", "GPU", "advice"):
+    for word in ("Python", "NumPy", "BLAS", "threads", "GPU", "TF32     off", "advice"):
         assert word in result.stdout
 
 

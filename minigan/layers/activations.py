@@ -1,6 +1,17 @@
 """Activations: functions of one number, applied to every element, so dx = f'(x) · dy, element by element."""
-from minigan.backend import xp
+from minigan.backend import fuse, xp
 from minigan.layers.layer import Layer
+
+
+@fuse
+def leaky(x, alpha):
+    return xp.maximum(x, alpha * x), x > 0
+
+
+@fuse
+def leaky_backward(dy, positive, alpha):
+    slope = xp.maximum(positive.astype(dy.dtype), alpha)               # 1 or alpha; xp.where would be ten times slower
+    return slope * dy
 
 
 class LeakyReLU(Layer):
@@ -23,13 +34,12 @@ class LeakyReLU(Layer):
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
-        return xp.maximum(x, self.alpha * x), x > 0
+        return leaky(x, self.alpha)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         positive = cache
         self.check_upstream(dy, positive.shape, dy.dtype)
-        slope = xp.maximum(positive.astype(dy.dtype), self.alpha)      # 1 or alpha; xp.where would be ten times slower
-        return slope * dy if input_grad else None
+        return leaky_backward(dy, positive, self.alpha) if input_grad else None
 
     def double_backward(self, v, dy, cache):
         return self.backward(v, cache), None           # dx = f'(x) · dy, and f' is constant on each side of the kink

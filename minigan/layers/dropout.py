@@ -1,6 +1,12 @@
 """Dropout: random zeros, so that no output relies on a single input."""
-from minigan.backend import asarray
+from minigan.backend import asarray, fuse
 from minigan.layers.random_layer import RandomLayer
+
+
+@fuse
+def drop(x, noise, rate, scale):
+    mask = (noise >= rate).astype(x.dtype) * scale
+    return mask * x, mask
 
 
 class Dropout(RandomLayer):
@@ -24,9 +30,8 @@ class Dropout(RandomLayer):
         self.check_input(x, ("...",))
         if not train or self.rate == 0:
             return x, None
-        kept = asarray(self.share_of_rng().random(x.shape, dtype="float32")) >= self.rate
-        mask = kept.astype(x.dtype) * (1 / (1 - self.rate))
-        return mask * x, mask
+        noise = asarray(self.share_of_rng().random(x.shape, dtype="float32"))
+        return drop(x, noise, self.rate, 1 / (1 - self.rate))
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         mask = cache

@@ -1,5 +1,5 @@
 """InstanceNoise: what D sees is blurred, so that real and fake overlap."""
-from minigan.backend import asarray
+from minigan.backend import asarray, each_step, fixed
 from minigan.layers.random_layer import RandomLayer
 
 
@@ -24,9 +24,9 @@ class InstanceNoise(RandomLayer):
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
         cache = x.shape, x.dtype
-        sigma = float(self.sigma)              # which a schedule may have made a NumPy number, and that would be float64
-        if not train or sigma == 0:
+        if not train or fixed(lambda: self.sigma == 0):
             return x, cache
+        sigma, = each_step(lambda: (float(self.sigma),), x.dtype)      # float: a NumPy number would make float64 of y
         noise = asarray(self.share_of_rng().standard_normal(x.shape, dtype="float32"))
         return x + sigma * noise.astype(x.dtype, copy=False), cache
 

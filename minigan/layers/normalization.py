@@ -27,9 +27,33 @@ little is left, the part eps / (var + eps), because eps makes y feel the scale o
 """
 import numpy as np
 
-from minigan.backend import channel_sum, xp
+from minigan.backend import channel_sum, fuse, xp
 from minigan.layers.layer import Layer
 from minigan.parallel import index, total
+
+# The four element-wise formulas of the two passes, each one kernel on a GPU (backend.fuse); between them stand the sums.
+
+@fuse
+def centred(x, mean):
+    x_hat = x - mean
+    return x_hat, x_hat * x_hat
+
+
+@fuse
+def scaled(x_hat, inv_std, gamma, beta):
+    x_hat *= inv_std
+    return gamma * x_hat + beta
+
+
+@fuse
+def scaled_backward(dy, inv_std, gamma):
+    return gamma * inv_std * dy
+
+
+@fuse
+def normalized_backward(dy, x_hat, inv_std, gamma, mean_dy, mean_dy_x_hat):
+    dy = dy - mean_dy - x_hat * mean_dy_x_hat
+    return gamma * inv_std * dy
 
 
 class BatchNorm(Layer):
@@ -65,8 +89,9 @@ class BatchNorm(Layer):
             raise ValueError(f"{self}: one value a channel, shape {x.shape}, has no variance; train on larger batches")
         if train:
             mean = total(channel_sum(x)) / M
-            x_hat = x - mean
-            var = total(channel_sum(x_hat * x_hat)) / M
+            x_hat, square = centred(x, mean)
+            var = total(channel_sum(square)) / M
+            del square                                 # the next arrays can have its memory
             if index() == 0:                           # once for all shares
                 self.running_mean += (1 - self.momentum) * (mean - self.running_mean)
                 self.running_var += (1 - self.momentum) * (var - self.running_var)
@@ -74,8 +99,8 @@ class BatchNorm(Layer):
             var = self.running_var
             x_hat = x - self.running_mean
         inv_std = 1 / xp.sqrt(var + self.eps)
-        x_hat *= inv_std
-        return self.gamma * x_hat + self.beta, (x_hat, inv_std, train)
+        y = scaled(x_hat, inv_std, self.gamma, self.beta)              # which makes x_hat what it is called
+        return y, (x_hat, inv_std, train)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         x_hat, inv_std, train = cache
@@ -87,10 +112,10 @@ class BatchNorm(Layer):
             self.dbeta += dbeta
         if not input_grad:
             return None
-        if train:
-            M = total(dy.size // self.C)
-            dy = dy - total(dbeta) / M - x_hat * (total(dgamma) / M)
-        return self.gamma * inv_std * dy
+        if not train:
+            return scaled_backward(dy, inv_std, self.gamma)
+        M = total(dy.size // self.C)
+        return normalized_backward(dy, x_hat, inv_std, self.gamma, total(dbeta) / M, total(dgamma) / M)
 
     def double_backward(self, v, dy, cache):
         raise ValueError(f"{self} makes every output depend on the whole batch, so a sample has no gradient of its own that a "

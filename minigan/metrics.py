@@ -173,10 +173,9 @@ def psnr(y, target, peak=2.0):
     """Peak signal-to-noise ratio in decibels, 10 log10(peak² / mean squared error), the mean over the images.
 
     Higher is nearer; 6 dB are half the error. It does not see whether an image looks natural.
-    Units     peak is the range of a pixel: 2 for [-1, 1]
-
     Shapes    y, target (N, ...) -> a float, inf if an image is met exactly
-    Errors    ValueError for two shapes
+    Units     peak is the range of a pixel: 2 for [-1, 1]
+    Errors    ValueError for arrays of different shapes
     """
     y, target = to_numpy(y).astype(np.float64), to_numpy(target).astype(np.float64)
     if y.shape != target.shape or y.ndim < 2:

@@ -14,6 +14,7 @@ histogram over the modes from uniform (minigan.metrics.modes).
                   a batch at once (theirs one point of each pack at a time).
 --recipe ours     three small hidden layers in both networks, the same loss with an R1 penalty (Mescheder et al. 2018,
                   arXiv:1801.04406), Adam without momentum, a learning rate that falls to 0; 20,000 steps
+--recipe plain    ours without the penalty: what it is worth
 
 Each run has one thread; --processes many go on side by side. With --json every finished run is kept, and not run again: the
 same command goes on where it stopped. --table prints the table of what is there, and runs nothing. A run also keeps what it
@@ -74,6 +75,7 @@ RECIPES = {
     "pacgan": Recipe(mg.models.pacgan_toy, steps=400_000, batch=100, lr=1e-4, betas=(0.8, 0.999), update="simultaneous"),
     "ours": Recipe(small_networks, steps=20_000, batch=128, lr=1e-3, betas=(0.0, 0.99), update="alternating",
                    penalty=mg.penalties.R1(0.1), decay=True, scaled=True)}
+RECIPES["plain"] = dataclasses.replace(RECIPES["ours"], penalty=None)
 
 
 def train(name, data, packing, seed, steps):

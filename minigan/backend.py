@@ -118,6 +118,20 @@ def to_numpy(x) -> np.ndarray:
     return x.get() if hasattr(x, "get") else np.asarray(x)
 
 
+def resident(x, share=0.5):
+    """The host array x on the device, to stay there, if it takes no more than `share` of the memory that is free; else x
+    itself. On the CPU that is the same."""
+    if _module() is np or x.nbytes > share * _module().cuda.runtime.memGetInfo()[0]:
+        return x
+    return asarray(x)
+
+
+def rows(x, index):
+    """x[index] on the device, for an index on the host, wherever x is: what `resident` gave. Only what is not on the device is
+    copied there, the numbers of the rows or the rows."""
+    return xp.take(x, asarray(index), axis=0) if isinstance(x, xp.ndarray) else asarray(x[index])
+
+
 def scalar(x) -> float:
     """One number as a Python float. On a GPU this waits for the device, so training reads the
     losses and D's scores, and nothing else."""

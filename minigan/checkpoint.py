@@ -41,37 +41,45 @@ def load(path) -> dict:
     return content
 
 
-def restore(gan, content, path="checkpoint") -> None:
+def restore(gan, content, path="checkpoint", generators=True) -> None:
     """Put what `load` returned into a GAN of the same make. Raises CheckpointError, before anything is changed, if its
-    networks or optimizers have other arrays, other shapes or another dtype."""
-    _check(gan_arrays(gan), content, path)
+    networks or optimizers have other arrays, other shapes or another dtype.
+
+    generators=False leaves the random generators of Dropout and the like as they are. So the checkpoint of a GPU opens on a
+    CPU, whose generators draw other numbers, and the other way round."""
+    _check(gan_arrays(gan), content, path, generators)
     for name, network in gan.networks().items():
-        restore_network(network, content, name, path)
-    if gan.penalty is not None and gan.penalty.rng is not None:
+        restore_network(network, content, name, path, generators)
+    if generators and gan.penalty is not None and gan.penalty.rng is not None:
         set_rng_state(gan.penalty.rng, content["penalty.rng"])
     for name in ("G", "D"):
         optimizer = getattr(gan, f"optimizer_{name}")
         optimizer.set_state({key: content[f"optimizer_{name}.{key}"] for key in optimizer.state()})
 
 
-def restore_network(network, content, name, path="checkpoint") -> None:
-    """Put the network that was saved under this name, "G" or "D", into `network`; errors as in `restore`."""
-    _check(network_arrays(network, name), content, path)
+def restore_network(network, content, name, path="checkpoint", generators=True) -> None:
+    """Put the network that was saved under this name, "G" or "D", into `network`; generators and errors as in `restore`."""
+    _check(network_arrays(network, name), content, path, generators)
     network.theta[...] = asarray(content[f"{name}.theta"])
     for key, value in network.states():
         value[...] = asarray(content[f"{name}.{key}"])
-    for key, generator in network.generators():
+    for key, generator in network.generators() if generators else ():
         set_rng_state(generator, content[f"{name}.{key}"])
 
 
-def _check(here, content, path):
+def _check(here, content, path, generators):
     """Raise unless `content` has all arrays of `here`, of the same kind, and no other array of these networks."""
     owners = {name.split(".")[0] for name in here}
     for name in sorted(name for name in {*here, *content} if name.split(".")[0] in owners):
         if name not in content or name not in here:
             raise CheckpointError(f"{path}: made by another model or optimizer: "
                                   f"{name} is only {'here' if name in here else 'there'}")
+        if name.endswith(".rng") and not generators:
+            continue
         there, value = kind(name, content[name]), kind(name, to_numpy(here[name]))
+        if there != value and name.endswith(".rng"):
+            raise CheckpointError(f"{path}: made on another kind of device: the random numbers of {name} are {there} there, "
+                                  f"{value} here; restore(..., generators=False) opens it with those of here")
         if there != value:
             raise CheckpointError(f"{path}: made by another model: {name} is {there} there, {value} here")
 

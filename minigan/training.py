@@ -69,6 +69,7 @@ class Run:
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
         self.critic_steps, self.schedule = critic_steps, schedule
         self.doctor, self.doctor_every = doctor, doctor_every
+        self.resident = [None if array is None else backend.resident(array) for array in (x, labels if gan.classes else None)]
         self.generator_from = math.inf if generator_from is None else generator_from
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
@@ -159,8 +160,8 @@ class Run:
     def batch(self, i, noise=None):
         """(real, z, labels) of the i-th step of D within this step."""
         chosen = self.batches[self.step * self.critic_steps + i]
-        labels = None if not self.gan.classes else backend.asarray(self.labels[chosen])
-        return backend.asarray(self.x[chosen]), self.gan.noise(self.batches.size, noise or self.noise), labels
+        real, labels = (None if array is None else backend.rows(array, chosen) for array in self.resident)
+        return real, self.gan.noise(self.batches.size, noise or self.noise), labels
 
     # --- when it goes wrong ---
 

@@ -155,6 +155,21 @@ def test_scalar_is_a_python_float(backend, dtype):
     assert type(number) is float and number == 18
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_data_stays_on_the_device_if_it_fits(backend, monkeypatch, fits):
+    x, index = np.arange(60, dtype="float32").reshape(5, 3, 4), np.array([4, 0, 0, 3])
+    if backend == "standin":
+        monkeypatch.setattr(fakecupy.cuda.runtime, "memGetInfo", lambda: (2 * x.nbytes if fits else 2 * x.nbytes - 1, 10 ** 9))
+    kept = mg.backend.resident(x)
+    if backend in ("numpy", "shares"):
+        assert kept is x
+    elif backend == "standin":
+        assert isinstance(kept, xp.ndarray) == fits
+    batch = mg.backend.rows(kept, index)
+    assert isinstance(batch, xp.ndarray)
+    np.testing.assert_array_equal(to_numpy(batch), x[index], strict=True)
+
+
 def test_scalar_to_numpy_and_synchronize_wait_for_the_device_once(standin):
     x = xp.ones(())
     for wait in (lambda: scalar(x), lambda: to_numpy(x), synchronize):

@@ -84,6 +84,25 @@ def test_without_random_layers_it_moves_to_another_device(standin, tmp_path, the
     assert everything(gan) == expected
 
 
+@pytest.mark.parametrize("there, here", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_with_random_layers_it_opens_there_with_generators_of_its_own(standin, tmp_path, there, here):
+    mg.use(there)
+    checkpoint.save(tmp_path / "c.npz", train(make_gan(), range(3)))
+    content = checkpoint.load(tmp_path / "c.npz")
+    mg.use(here)
+    gan, untouched = make_gan(seed=1), everything(make_gan(seed=1))
+    with pytest.raises(CheckpointError, match="another kind of device.*generators=False"):
+        checkpoint.restore(gan, content)
+    assert everything(gan) == untouched
+    checkpoint.restore(gan, content, generators=False)
+    for name, value in everything(gan).items():
+        assert value == (untouched[name] if name.endswith(".rng") else content[name].tobytes()), name
+    D = make_gan(seed=1).D
+    checkpoint.restore_network(D, content, "D", generators=False)
+    np.testing.assert_array_equal(to_numpy(D.theta), content["D.theta"])
+    train(gan, range(3, 5))                            # and can be trained further
+
+
 def test_a_generator_alone_comes_back_from_the_checkpoint_of_a_gan(backend, tmp_path):
     gan = train(make_gan(), range(3))
     checkpoint.save(tmp_path / "c.npz", gan)

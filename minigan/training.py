@@ -10,13 +10,8 @@ A run that is stopped (Ctrl-C, kill -9, a power cut) and resumed ends with the s
 tricks, only that step t depends on nothing but the options, the data and what the checkpoint holds: the networks, the
 optimizers, the states of the random generators, and t itself, from which the place in the shuffled data follows.
 """
-import contextlib
-import csv
-import functools
-import io
 import json
 import math
-import signal
 import sys
 from pathlib import Path
 
@@ -24,29 +19,11 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan import backend, checkpoint, machine, plots
-from minigan.doctor import finite, first_bad_layer
+from minigan.batches import Batches
 from minigan.files import make_folder, write_whole
-
-COLUMNS = ("step", "loss_D", "loss_G", "score_real", "score_fake")
-
-
-class Batches:
-    """batches[t] are the indices of the samples that step t sees: an endless row of shuffled epochs, each with every one of
-    the n samples once, cut into batches of one size (so a batch may begin in one epoch and end in the next)."""
-
-    def __init__(self, n, size, seed):
-        self.n, self.size, self.seed = n, size, seed
-
-    def __getitem__(self, t):
-        start, stop = t * self.size, (t + 1) * self.size
-        first, last = start // self.n, (stop - 1) // self.n
-        row = np.concatenate([shuffled(self.n, self.seed, epoch) for epoch in range(first, last + 1)])
-        return row[start - first * self.n:stop - first * self.n]
-
-
-@functools.lru_cache(maxsize=4)
-def shuffled(n, seed, epoch):
-    return backend.host_rng([seed, 0, epoch]).permutation(n)
+from minigan.finite import finite, first_bad_layer
+from minigan.log import COLUMNS, Log
+from minigan.signals import stop_signal
 
 
 class Run:
@@ -74,7 +51,7 @@ class Run:
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.step = 0
-        self.rows = []                                 # of the log, still to be written
+        self.log = Log(self.out / "log.csv")
 
     # --- begin, or go on ---
 
@@ -83,7 +60,7 @@ class Run:
         if (self.out / "config.json").exists():
             raise FileExistsError(f"{self.out} holds a run already: continue it with --resume, or choose another folder")
         make_folder(self.out / "samples")
-        self._write_log([])
+        self.log.begin()
         self.save()
         self._write_config()                           # the last one: a folder without it holds no run
 
@@ -100,11 +77,11 @@ class Run:
         backend.set_rng_state(self.noise, content["noise.rng"])
         self.step = int(content["step"])
         self._write_config()
-        self._write_log(read_log(self.out / "log.csv", self.step))
+        self.log.begin(self.step)
 
     def save(self):
         """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has."""
-        self._flush()
+        self.log.flush()
         checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self._own_state())
 
     def _own_state(self):
@@ -134,7 +111,7 @@ class Run:
                 if self.step % save_every == 0:
                     self.save()
                 if self.step % 100 == 0:
-                    self._flush()
+                    self.log.flush()
                     recent = self._snapshot()
                 if self.doctor is not None and self.step % self.doctor_every == 0:
                     self._ask_doctor(bar)
@@ -154,7 +131,7 @@ class Run:
             losses = self.gan.train_step(*self.batch(self.critic_steps - 1))
         self.step += 1
         row = (self.step, *(backend.scalar(value) for value in (*losses, *self.gan.scores)))
-        self.rows.append(row)
+        self.log.add(row)
         return row
 
     def batch(self, i, noise=None):
@@ -181,7 +158,7 @@ class Run:
 
     def _explain_nan(self, recent):
         """The step that failed has spoilt all parameters. Repeat the steps before it, and look at each layer's output."""
-        failed, rows = self.step, self.rows[:-1]
+        failed, rows = self.step, self.log.waiting[:-1]
         checkpoint.restore(self.gan, recent)
         backend.set_rng_state(self.noise, recent["noise.rng"])
         self.step = int(recent["step"])
@@ -194,25 +171,15 @@ class Run:
         if culprit is None:                            # then it is the new D, which G is trained against
             self.gan.train_step(*batch)
             culprit = first_bad_layer(self.gan, *batch) or f"all layers are finite, but {self.gan.loss} overflows"
-        self.rows = rows
-        self._flush()
+        self.log.waiting = rows
+        self.log.flush()
         raise FloatingPointError(f"step {failed}: a number is not finite any more; {culprit}. The last checkpoint, in "
                                  f"{self.out}, is from before; try a smaller learning rate")
 
     # --- files ---
 
-    def _flush(self):
-        with open(self.out / "log.csv", "a", newline="") as file:
-            csv.writer(file).writerows([(row[0], *(f"{value:.9g}" for value in row[1:])) for row in self.rows])
-        self.rows = []
-
     def _write_config(self):
         write_whole(self.out / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
-
-    def _write_log(self, rows):
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([COLUMNS, *rows])
-        write_whole(self.out / "log.csv", text.getvalue().encode())
 
     def _picture(self, path):
         if self.x.ndim == 4:                           # of a conditional GAN a column for each class
@@ -223,37 +190,8 @@ class Run:
 
     def _final_pictures(self):
         self._picture(self.out / "samples.png")
-        log = read_log(self.out / "log.csv", self.step)
+        log = self.log.read(self.step)
         plots.save_curves(self.out / "curves.png", {name: [float(row[i]) for row in log] for i, name in enumerate(COLUMNS)})
         frames = sorted(path for path in (self.out / "samples").glob("step_*.png") if int(path.stem[5:]) <= self.step)
         if frames:
             plots.save_gif(self.out / "training.gif", [plots.read_picture(path) for path in frames])
-
-
-def read_log(path, last):
-    """The rows of log.csv up to step `last`, as lists of strings; a half-written line at the end does not count."""
-    with open(path, newline="") as file:
-        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
-    return [row for row in rows if int(row[0]) <= last]
-
-
-@contextlib.contextmanager
-def stop_signal():
-    """While the block runs, Ctrl-C and SIGTERM only raise a flag, so that a step is never cut in two. Gives a function
-    that tells whether it is up; a second Ctrl-C stops at once."""
-    up = []
-
-    def handler(number, frame):
-        if up:
-            raise KeyboardInterrupt
-        up.append(number)
-
-    try:
-        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:                                 # not in the main thread, where signals do not arrive anyway
-        before = {}
-    try:
-        yield lambda: bool(up)
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)

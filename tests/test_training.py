@@ -9,6 +9,8 @@ import pytest
 
 import minigan as mg
 from minigan import checkpoint, training
+from minigan.batches import Batches
+from minigan.log import Log
 
 X, _ = mg.datasets.digits()
 
@@ -48,7 +50,7 @@ def whole(tmp_path):
 
 @pytest.mark.parametrize("n, size", [(10, 3), (10, 10), (3, 7), (7, 1), (12, 4)])
 def test_every_sample_is_seen_once_an_epoch(n, size):
-    batches = training.Batches(n, size, seed=5)
+    batches = Batches(n, size, seed=5)
     row = np.concatenate([batches[t] for t in range(4 * n)])
     for epoch in row[:len(row) // n * n].reshape(-1, n):
         np.testing.assert_array_equal(np.sort(epoch), np.arange(n))
@@ -56,7 +58,7 @@ def test_every_sample_is_seen_once_an_epoch(n, size):
 
 
 def test_epochs_and_seeds_are_shuffled_differently():
-    first, other = training.Batches(50, 50, seed=0), training.Batches(50, 50, seed=1)
+    first, other = Batches(50, 50, seed=0), Batches(50, 50, seed=1)
     assert (first[0] != first[1]).any() and (first[0] != other[0]).any()
 
 
@@ -95,7 +97,7 @@ def test_a_killed_run_repeats_what_came_after_its_last_checkpoint(whole, tmp_pat
     killed.train(14)
     for _ in range(3):                                 # steps that no checkpoint has seen, though the log has
         killed.train_step()
-    killed._flush()
+    killed.log.flush()
     with open(tmp_path / "run" / "log.csv", "a") as file:
         file.write("18,0.5,0.")                        # killed while it wrote this line
     second = make_run(tmp_path / "run")
@@ -168,7 +170,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_layer(tmp_path):
         run.train(50)
     saved = checkpoint.load(tmp_path / "run" / "checkpoint.npz")
     assert saved["step"] == 1                          # nothing that was written is lost
-    steps = [int(row[0]) for row in training.read_log(tmp_path / "run" / "log.csv", 50)]
+    steps = [int(row[0]) for row in Log(tmp_path / "run" / "log.csv").read(50)]
     assert steps == list(range(1, len(steps) + 1)) and len(steps) < 50
 
 

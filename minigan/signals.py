@@ -1,0 +1,25 @@
+"""Ctrl-C without breaking a training step in two."""
+import contextlib
+import signal
+
+
+@contextlib.contextmanager
+def stop_signal():
+    """While the block runs, Ctrl-C and SIGTERM only raise a flag, so that a step is never cut in two. Gives a function
+    that tells whether it is up; a second Ctrl-C stops at once."""
+    up = []
+
+    def handler(number, frame):
+        if up:
+            raise KeyboardInterrupt
+        up.append(number)
+
+    try:
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:                                 # not in the main thread, where signals do not arrive anyway
+        before = {}
+    try:
+        yield lambda: bool(up)
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,5 +1,5 @@
 """Where the numbers of a GAN stopped being finite."""
-from minigan import backend
+from minigan.backend import scalar, xp
 
 
 def first_bad_layer(gan, real, z, labels=None, train=True):
@@ -24,4 +24,4 @@ def first_bad_layer(gan, real, z, labels=None, train=True):
 
 
 def finite(x):
-    return bool(backend.scalar(xp.isfinite(x).all()))
+    return bool(scalar(xp.isfinite(x).all()))

@@ -18,6 +18,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -138,7 +139,7 @@ def graph_of(captured):
 def nodes(graph):
     """How many kernels, copies and fills a graph has; None where CuPy cannot say."""
     try:
-        return graph.debug_dot_str().count("[style=")
+        return len(re.findall(r'node_\d+"?\s*\[', graph.debug_dot_str()))
     except Exception:
         return None
 
@@ -189,6 +190,14 @@ def torch_kernels(step):
 
 
 # --- what both share ---
+
+def without_gpu():
+    """Why nothing can run here, one sentence; in a process of its own, since a GPU in use could be held by this one."""
+    command = [sys.executable, "-c", "from minigan import backend; print(backend.describe_gpu())"]
+    found = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return found.removeprefix("none: ") if found.startswith("none: ") else ""
+
+
 
 def timed(step, wait, args):
     """([ms a step in each round], the last losses)."""
@@ -324,10 +333,10 @@ def main():
     if args.job:
         return work(args.job, args.models[0], args)
 
-    if not args.smoke and importlib.util.find_spec("cupy") is None:
-        parser.exit(2, "gpu.py: CuPy is not installed here; pip install cupy-cuda12x (or cupy-cuda13x), or try --smoke\n")
     jobs = ["check", "minigan"] + ([] if importlib.util.find_spec("torch") is None else ["torch"] if args.smoke else [
         "torch", "compiled"])
+    if not args.smoke and (problem := without_gpu()):
+        parser.exit(2, f"gpu.py: {problem}, or try --smoke\n")
     if "torch" not in jobs:
         print("PyTorch is not installed here: minigan alone")
     rows, about = [], {}

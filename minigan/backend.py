@@ -130,7 +130,7 @@ def resident(x, share=0.5):
 def rows(x, index):
     """x[index] on the device, for an index on the host, wherever x is: what `resident` gave. Only what is not on the device is
     copied there, the numbers of the rows or the rows."""
-    return xp.take(x, asarray(index), axis=0) if isinstance(x, xp.ndarray) else asarray(x[index])
+    return asarray(x[index]) if isinstance(x, np.ndarray) else xp.take(x, asarray(index), axis=0)
 
 
 def scalar(x) -> float:

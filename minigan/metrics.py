@@ -153,12 +153,12 @@ class Modes:
     reverse_kl: float
 
 
-def modes(points, centres, sigma):
+def modes(points, centres, sigma, fewest=1):
     """How many modes of a mixture the points (N, 2) find, the share of them of high quality, and how evenly these are spread.
 
     A point is of high quality within 3 sigma of the nearest centre; a mode is found if it is the nearest one of at least
-    one such point. reverse_kl is the KL of the points of high quality, counted by mode, from uniform: 0 if they are spread
-    evenly, log(number of modes) if all are in one, NaN if there are none.
+    `fewest` such points (the papers count one, however lucky). reverse_kl is the KL of the points of high quality, counted by
+    mode, from uniform: 0 if they are spread evenly, log(number of modes) if all are in one, NaN if there are none.
     Of the mixture itself, in the plane, 1 - e^(-4.5) = 98.9 % are of high quality.
     Source    VEEGAN, Srivastava et al. 2017, arXiv:1705.07761, section 5.1; reverse_kl: PacGAN, Lin et al. 2018,
               arXiv:1712.04086, section 4.1
@@ -166,7 +166,7 @@ def modes(points, centres, sigma):
     distance = np.linalg.norm(points[:, None] - centres, axis=2)           # (N, centres)
     good = distance.min(axis=1) < 3 * sigma
     counts = np.bincount(distance.argmin(axis=1)[good], minlength=len(centres))
-    return Modes(int((counts > 0).sum()), float(good.mean()), kl(counts))
+    return Modes(int((counts >= fewest).sum()), float(good.mean()), kl(counts))
 
 
 def psnr(y, target, peak=2.0):

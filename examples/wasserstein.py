@@ -14,12 +14,12 @@ value. A gradient of such a D is no direction to the data, it is what the last s
     nothing              D grows as long as it is trained: slopes of a thousand and more
     weight clipping      all parameters into [-c, c] after each step (Arjovsky et al. 2017, arXiv:1701.07875). That bounds the
                          slope, but by how much depends on width and depth: here to a thousandth, a nearly flat D. The bound
-                         is met best at the corners of the box, so most parameters end there, and D gets too simple
+                         is met best at the corners of the box, so many parameters end there, and D gets too simple
     gradient penalty     lambda · mean (slope - 1)² on lines between real and fake (Gulrajani et al. 2017, arXiv:1704.00028):
                          where G walks, the slope is 1, and each fake is told its way with the same strength
 
-All three have the same networks, data, Adam, and five steps of D for each of G. Adam divides gradients by their size, so G does
-move in all three. What differs is where to: look at the arrows.
+All three have the same networks, data, Adam, and five steps of D for each of G. Adam divides gradients by their size, so G
+moves in all three, and with nothing it even finds most modes here. What differs is where it is told to go: look at the arrows.
 """
 import numpy as np
 
@@ -47,8 +47,8 @@ def main():
         found = metrics.modes(mg.to_numpy(gan.sample(2500, args.seed)), mg.datasets.ring_centres(), sigma=0.01, fewest=25)
         slope = slope_between(gan, x[:2500], args.seed)
         at_edge = (abs(mg.to_numpy(gan.D.theta)) > 0.999 * args.clip).mean() if critic_rules else None
-        print(f"{name:<18}{f'{found.modes} of 8':>6}{found.high_quality:>14.1%}{short(slope.mean()):>12}{short(slope.max()):>10}"
-              f"{'-' if at_edge is None else f'{at_edge:.0%}':>19}")
+        print(f"{name:<18}{f'{found.modes} of 8':>6}{found.high_quality:>14.1%}{short(slope.mean()):>12}"
+              f"{short(slope.max()):>10}{'-' if at_edge is None else f'{at_edge:.0%}':>19}")
         gans.append(gan)
         titles.append(f"{name}: mean slope {short(slope.mean())}, {found.modes} of 8 modes")
     draw_critics(args.out / "critics.png", x, gans, titles)

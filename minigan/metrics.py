@@ -27,15 +27,8 @@ class Classifier:
         self.classes = int(labels.max()) + 1
         self.network = network or Sequential(Flatten(), Dense(math.prod(x.shape[1:]), 128, rng=rng), ReLU(),
                                              Dense(128, self.classes, rng=rng), name="classifier")
-        optimizer = Adam(lr=2e-3, beta1=0.9)
-        optimizer.bind(self.network)
-        for _ in range(epochs):
-            for batch in np.split(rng.permutation(train), range(batch_size, len(train), batch_size)):
-                logits, cache = self.network.forward(asarray(x[batch]))
-                _, dlogits = softmax_cross_entropy(logits, asarray(labels[batch]))
-                self.network.zero_grad()
-                self.network.backward(dlogits, cache, input_grad=False)
-                optimizer.step()
+        learn_classes(self.network, x, labels, (batch for _ in range(epochs) for batch in np.split(
+            rng.permutation(train), range(batch_size, len(train), batch_size))))
         self.held_out = x[held_out]
         self.accuracy = float((self.probabilities(self.held_out).argmax(axis=1) == labels[held_out]).mean())
 
@@ -51,6 +44,18 @@ class Classifier:
         of images whose class it is sure of, with a probability above `confidence`."""
         p = self.probabilities(x)
         return Verdict(len(np.unique(p.argmax(axis=1))), float((p.max(axis=1) > confidence).mean()))
+
+
+def learn_classes(network, x, labels, batches):
+    """Train a network, from images to one logit a class, on each batch of the images x; a batch are their numbers."""
+    optimizer = Adam(lr=2e-3, beta1=0.9)
+    optimizer.bind(network)
+    for batch in batches:
+        logits, cache = network.forward(asarray(x[batch]))
+        _, dlogits = softmax_cross_entropy(logits, asarray(labels[batch]))
+        network.zero_grad()
+        network.backward(dlogits, cache, input_grad=False)
+        optimizer.step()
 
 
 @dataclasses.dataclass

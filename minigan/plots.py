@@ -120,8 +120,8 @@ def surface(ax, D, extent, resolution=100):
 
 
 def heights(ax, D, extent, resolution=100, levels=16):
-    """A critic's score over the plane, as a map with lines of equal height: orange is low, blue high, and fakes climb. Where the
-    lines are close it is steep, but the colours and the lines are spread over the range of this map: compare its numbers.
+    """A critic's score over the plane, as a map with lines of equal height: orange is low, blue high, and fakes climb.
+    Where lines are close it is steep; but colours and lines are spread over the range of this map, so compare its numbers.
 
     Shapes and the returned image are those of `surface`
     """

@@ -53,7 +53,8 @@ def main():
     report({name: np.array(values) for name, values in accuracy.items()})
     draw(args.out / "accuracy.png", accuracy)
     plots.save_rows(args.out / "digits.png", {
-        "labelled": x[train][:15], "shifted": sets["real + shifted"][0][-15:], "generated": sets["generated"][0][:15]})
+        "labelled": x[train][:12], "the same, shifted": sets["real + shifted"][0][GENERATED:][:12],
+        "generated": sets["generated"][0][:12]})
     print(f"wrote {args.out / 'accuracy.png'} and {args.out / 'digits.png'}")
 
 

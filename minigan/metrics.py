@@ -27,15 +27,8 @@ class Classifier:
         self.classes = int(labels.max()) + 1
         self.network = network or Sequential(Flatten(), Dense(math.prod(x.shape[1:]), 128, rng=rng), ReLU(),
                                              Dense(128, self.classes, rng=rng), name="classifier")
-        optimizer = Adam(lr=2e-3, beta1=0.9)
-        optimizer.bind(self.network)
-        for _ in range(epochs):
-            for batch in np.split(rng.permutation(train), range(batch_size, len(train), batch_size)):
-                logits, cache = self.network.forward(asarray(x[batch]))
-                _, dlogits = softmax_cross_entropy(logits, asarray(labels[batch]))
-                self.network.zero_grad()
-                self.network.backward(dlogits, cache, input_grad=False)
-                optimizer.step()
+        learn_classes(self.network, x, labels, (batch for _ in range(epochs) for batch in np.split(
+            rng.permutation(train), range(batch_size, len(train), batch_size))))
         self.held_out = x[held_out]
         self.accuracy = float((self.probabilities(self.held_out).argmax(axis=1) == labels[held_out]).mean())
 
@@ -51,6 +44,18 @@ class Classifier:
         of images whose class it is sure of, with a probability above `confidence`."""
         p = self.probabilities(x)
         return Verdict(len(np.unique(p.argmax(axis=1))), float((p.max(axis=1) > confidence).mean()))
+
+
+def learn_classes(network, x, labels, batches):
+    """Train a network, from images to one logit a class, on each batch of the images x; a batch are their numbers."""
+    optimizer = Adam(lr=2e-3, beta1=0.9)
+    optimizer.bind(network)
+    for batch in batches:
+        logits, cache = network.forward(asarray(x[batch]))
+        _, dlogits = softmax_cross_entropy(logits, asarray(labels[batch]))
+        network.zero_grad()
+        network.backward(dlogits, cache, input_grad=False)
+        optimizer.step()
 
 
 @dataclasses.dataclass
@@ -153,12 +158,12 @@ class Modes:
     reverse_kl: float
 
 
-def modes(points, centres, sigma):
+def modes(points, centres, sigma, fewest=1):
     """How many modes of a mixture the points (N, 2) find, the share of them of high quality, and how evenly these are spread.
 
     A point is of high quality within 3 sigma of the nearest centre; a mode is found if it is the nearest one of at least
-    one such point. reverse_kl is the KL of the points of high quality, counted by mode, from uniform: 0 if they are spread
-    evenly, log(number of modes) if all are in one, NaN if there are none.
+    `fewest` such points (the papers count one, however lucky). reverse_kl is the KL of the points of high quality, counted by
+    mode, from uniform: 0 if they are spread evenly, log(number of modes) if all are in one, NaN if there are none.
     Of the mixture itself, in the plane, 1 - e^(-4.5) = 98.9 % are of high quality.
     Source    VEEGAN, Srivastava et al. 2017, arXiv:1705.07761, section 5.1; reverse_kl: PacGAN, Lin et al. 2018,
               arXiv:1712.04086, section 4.1
@@ -166,7 +171,7 @@ def modes(points, centres, sigma):
     distance = np.linalg.norm(points[:, None] - centres, axis=2)           # (N, centres)
     good = distance.min(axis=1) < 3 * sigma
     counts = np.bincount(distance.argmin(axis=1)[good], minlength=len(centres))
-    return Modes(int((counts > 0).sum()), float(good.mean()), kl(counts))
+    return Modes(int((counts >= fewest).sum()), float(good.mean()), kl(counts))
 
 
 def psnr(y, target, peak=2.0):

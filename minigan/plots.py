@@ -21,6 +21,7 @@ REAL, FAKE = "#08519c", "#c2410c"
 LOSS_D, LOSS_G = "#6a3d9a", "#1b7837"
 SCORES = LinearSegmentedColormap.from_list("scores", [               # steep around 0.5, where a good game is played
     (0, "#fd9f5c"), (0.35, "#fdd5ac"), (0.5, "#ffffff"), (0.65, "#c3dcf1"), (1, "#86b9dc")])
+HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#fd9f5c", "#ffffff", "#86b9dc"])
 
 
 # --- pictures of images ---
@@ -111,13 +112,32 @@ def surface(ax, D, extent, resolution=100):
     Shapes    D maps (N, 2) to logits (N, 1);  extent (left, right, bottom, top);  D is asked at resolution² points
     Returns   the matplotlib image, from which a colour bar can be made
     """
-    centres = (np.arange(resolution) + 0.5) / resolution                           # of the pixels
-    u, v = extent[0] + (extent[1] - extent[0]) * centres, extent[2] + (extent[3] - extent[2]) * centres
-    points = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-    score = to_numpy(sigmoid(D(asarray(points, D.theta.dtype)))).reshape(resolution, resolution)
+    u, v, logits = _logits(D, extent, resolution)
+    score = to_numpy(sigmoid(logits))
     if score.min() < 0.5 < score.max():
         ax.contour(u, v, score, levels=[0.5], colors="0.35", linewidths=1.0, linestyles="--")
     return ax.imshow(score, cmap=SCORES, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="bilinear")
+
+
+def heights(ax, D, extent, resolution=100, levels=16):
+    """A critic's score over the plane, as a map with lines of equal height: orange is low, blue high, and fakes climb.
+    Where lines are close it is steep; but colours and lines are spread over the range of this map, so compare its numbers.
+
+    Shapes and the returned image are those of `surface`
+    """
+    u, v, logits = _logits(D, extent, resolution)
+    logits = to_numpy(logits)
+    if logits.min() < logits.max():
+        ax.contour(u, v, logits, levels=levels, colors="0.35", linewidths=0.6, linestyles="solid")
+    return ax.imshow(logits, cmap=HEIGHTS, extent=extent, origin="lower", interpolation="bilinear")
+
+
+def _logits(D, extent, resolution):
+    """(u, v, logits): D at the centres of resolution² pixels, u from left to right, v from below; the logits on the device."""
+    centres = (np.arange(resolution) + 0.5) / resolution
+    u, v = extent[0] + (extent[1] - extent[0]) * centres, extent[2] + (extent[3] - extent[2]) * centres
+    points = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
+    return u, v, D(asarray(points, D.theta.dtype)).reshape(resolution, resolution)
 
 
 def arrows(ax, points, gradients):

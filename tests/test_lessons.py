@@ -11,7 +11,8 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FEW_STEPS = {"ring_2d": 2, "wrong_losses": 10, "wrong_range": 2, "wrong_optimizer": 20, "wrong_batch": 2,
-             "wrong_upsampling": 2, "super_resolution": 2, "inpainting": 2, "image_to_image": 2, "cyclegan": 2}
+             "wrong_upsampling": 2, "super_resolution": 2, "inpainting": 2, "image_to_image": 2, "cyclegan": 2,
+             "conditional": 2, "wasserstein": 2, "augment_classifier": 2}
 LESSONS = ("backprop_by_hand", "check_your_own_layer", *FEW_STEPS)
 
 
@@ -120,6 +121,51 @@ def test_the_cycle_loss_falls_and_the_translation_gets_near(tmp_path):
     assert measured(text, "G_AB(a), against the right b") < 0.5 * measured(text, "a itself, against the right b")
 
 
+def test_a_conditional_gan_obeys_and_its_noise_matters(tmp_path):
+    text = output(run("conditional", "--steps", 900, "--out", tmp_path))
+    share = float(re.search(r"^as asked: (\S+)% of 2000 samples", text, re.MULTILINE)[1])
+    variety = int(re.search(r"^variety within a class: (\d+)% of that of real digits", text, re.MULTILINE)[1])
+    assert share >= 95 and variety > 60                # the full lesson, seeds 0 to 3: 98.9 to 99.5 %, 85 to 87 %
+    own, wrong = map(float, re.search(r"digits: (\S+) with their own labels, (\S+) with wrong ones", text).groups())
+    assert own > wrong + 0.1
+    rows = re.findall(r"^ +(\d) +((?:[\d.]+ +){10})(\S+)% +(\S+)%$", text, re.MULTILINE)
+    counts = np.array([[int(count.replace(".", "0")) for count in row[1].split()] for row in rows])
+    assert counts.shape == (10, 10) and (counts.sum(axis=1) == 200).all()
+    assert [float(row[2]) for row in rows] == [pytest.approx(count / 2) for count in counts.diagonal()]
+    assert share == pytest.approx(counts.trace() / 20, abs=0.06)
+
+
+def test_a_critic_is_too_steep_too_flat_or_just_right(tmp_path):
+    text = output(run("wasserstein", "--steps", 600, "--out", tmp_path))
+    rows = dict(re.findall(r"^(nothing|weight clipping|gradient penalty) +\d of 8 +(.+)$", text, re.MULTILINE))
+    quality, slope = zip(*[(float(row.split()[0].rstrip("%")), float(row.split()[1])) for row in rows.values()])
+    assert slope[0] > 200 and slope[1] < 0.01 and slope[2] == pytest.approx(1, abs=0.15)
+    assert quality[2] > 10 > 5 > quality[1]            # the full lesson: about 57 % and below 1 %
+    assert int(rows["weight clipping"].split()[-1].rstrip("%")) > 20           # at the edge of the box
+
+
+def test_a_wider_box_makes_a_steeper_critic(tmp_path):
+    text = output(run("wasserstein", "--steps", 50, "--clip", 0.1, "--out", tmp_path))
+    assert float(re.search(r"weight clipping +\d of 8 +\S+% +(\S+)", text)[1]) > 0.1
+
+
+def test_what_helps_a_classifier_follows_from_its_numbers(tmp_path):
+    text = output(run("augment_classifier", "--steps", 300, "--seeds", 3, "--labelled", 5, "--out", tmp_path))
+    ways = ("real", "real + generated", "real + shifted", "generated")
+    seeds = np.array([[float(value) for value in re.findall(r"(\S+)%", line)]
+                      for line in re.findall(r"^seed \d: .*$", text, re.MULTILINE)])
+    assert seeds.shape == (3, 4) and "5 labelled digits of each class, 3 seeds, tested on 1747 others" in text
+    for way, column in zip(ways, seeds.T):
+        row = re.search(rf"^{re.escape(way)} +(\S+)% +(\S+)%(?: +(\S+)% +(\S+)%   (.+))?$", text, re.MULTILINE).groups()
+        assert float(row[0]) == pytest.approx(column.mean(), abs=0.06) and column.mean() > 40      # by chance: 10 %
+        assert float(row[1]) == pytest.approx(column.std(ddof=1), abs=0.1)
+        if way != "real":
+            differences, (mean, error) = column - seeds[:, 0], map(float, row[2:4])
+            assert mean == pytest.approx(differences.mean(), abs=0.1)
+            assert error == pytest.approx(differences.std(ddof=1) / 3 ** 0.5, abs=0.1)
+            assert row[4] == ("helped" if mean > 3 * error else "did harm" if mean < -3 * error else "not resolved")
+
+
 # --- wrong beside right: each lesson shows what it says ---
 
 def compared(text, number):
@@ -195,6 +241,9 @@ def test_from_another_folder_the_pictures_go_to_runs(tmp_path):
     ("super_resolution", ["--factor", "3"], "invalid choice: 3"),
     ("super_resolution", ["--adversarial", "nan"], "--adversarial must be at least 0"),
     ("cyclegan", ["--paper", "blue"], "invalid choice: 'blue'"),
+    ("augment_classifier", ["--labelled", "7"], "invalid choice: 7"),
+    ("augment_classifier", ["--seeds", "1"], "--seeds must be at least 2"),
+    ("wasserstein", ["--clip", "0"], "--clip must be at least 0.0001"),
     ("wrong_losses", ["--steps", "9"], "--steps must be at least 10"),
     ("ring_2d", ["--seed", "-1"], "--seed must be at least 0"),
     ("ring_2d", ["--steps", "many"], "invalid int value: 'many'"),

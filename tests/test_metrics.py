@@ -58,6 +58,8 @@ def test_each_mode_counts_once():
     centres = mg.datasets.ring_centres()
     found = metrics.modes(np.concatenate([centres[[1, 1, 5]], [[9, 9]]]), centres, 0.01)
     assert found.modes == 2 and found.high_quality == 0.75
+    points = centres[[1, 1, 5]]
+    assert [metrics.modes(points, centres, 0.01, fewest).modes for fewest in (1, 2, 3)] == [2, 1, 0]
 
 
 # --- how evenly ---

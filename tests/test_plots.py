@@ -153,6 +153,28 @@ def test_a_D_that_is_sure_everywhere_has_no_contour():
     assert not ax.collections
 
 
+@pytest.mark.parametrize("w", [(3, 0), (0, 3)])
+def test_the_heights_are_the_logits_themselves(backend, w):
+    _, ax = plots.plane((-1, 1, -2, 2))
+    image = plots.heights(ax, linear_D(w), (-1, 1, -2, 2), resolution=4)
+    u, v = np.meshgrid([-0.75, -0.25, 0.25, 0.75], [-1.5, -0.5, 0.5, 1.5])
+    np.testing.assert_allclose(np.asarray(image.get_array()), w[0] * u + w[1] * v, rtol=1e-5)
+    assert image.get_extent() == [-1, 1, -2, 2] and image.origin == "lower"
+    low, high = (np.array(image.cmap(share)[:3]) for share in (0.0, 1.0))
+    assert low[0] > low[2] + 0.3 and high[2] > high[0] + 0.3           # orange, blue
+    for line, level in zip(ax.collections[0].get_paths(), ax.collections[0].levels):
+        np.testing.assert_allclose(line.vertices @ np.array(w), level, atol=1e-4)
+
+
+def test_a_flat_critic_has_no_lines():
+    figure, ax = plots.plane((-1, 1, -1, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.heights(ax, linear_D((0, 0)), (-1, 1, -1, 1))
+        plots.rasterize(figure)
+    assert not ax.collections
+
+
 def test_orange_is_fake_white_undecided_and_blue_real():
     fake, middle, real = (np.array(plots.SCORES(score)[:3]) for score in (0.0, 0.5, 1.0))
     assert fake[0] > fake[2] + 0.3 and real[2] > real[0] + 0.3 and (middle > 0.99).all()

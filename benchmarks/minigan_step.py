@@ -3,10 +3,10 @@ import minigan as mg
 from minigan import machine
 
 
-def make_gan(model, batch, update="alternating"):
+def make_gan(model, batch, update="alternating", eps=1e-8):
     """(gan, real): a GAN of this model, and a batch of images to train it on."""
     G, D = mg.models.MODELS[model](mg.host_rng(0))
-    gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(), mg.optimizers.Adam(), update=update)
+    gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(eps=eps), mg.optimizers.Adam(eps=eps), update=update)
     return gan, gan.sample(batch, seed=0)
 
 
@@ -25,4 +25,5 @@ def make_step(model, batch, update, threads):
 
 
 def describe():
-    return "minigan; " + "; ".join(f"{what} {found}" for what, found in machine.describe() if what in ("NumPy", "BLAS"))
+    shown = ("NumPy", "BLAS", "TF32")
+    return "minigan; " + "; ".join(f"{what} {found}" for what, found in machine.describe() if what in shown)

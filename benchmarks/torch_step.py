@@ -62,26 +62,39 @@ def dcgan_64_stem():
     return G, D
 
 
-def make_step(model, batch, update, threads):
-    """A function of no arguments that does one training step, with the non-saturating loss."""
+def make_step(model, batch, update, threads, device="cpu", mode="eager"):
+    """A function of no arguments that does one training step, with the non-saturating loss; it returns (loss_D, loss_G).
+
+    mode    "eager";  "graph": the eager step, recorded whole as one CUDA graph;  "compiled": both networks by torch.compile,
+            which makes CUDA graphs of their passes (the alternating order only)
+    """
     torch.set_num_threads(threads)
     G, D = {"mlp_gan": mlp_gan, "dcgan_28": dcgan_28, "dcgan_64": dcgan_64, "dcgan_64_stem": dcgan_64_stem}[model]()
-    adam_G, adam_D = (torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999)) for network in (G, D))
-    real = G(torch.randn(batch, 100)).detach()
-    ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
+    G, D = G.to(device), D.to(device)
+    adam_G, adam_D = (torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999), capturable=mode == "graph")
+                      for network in (G, D))
+    real = G(torch.randn(batch, 100, device=device)).detach()
+    ones, zeros = torch.ones(batch, 1, device=device), torch.zeros(batch, 1, device=device)
     loss = F.binary_cross_entropy_with_logits
+    if mode == "compiled":
+        G, D = torch.compile(G, mode="reduce-overhead"), torch.compile(D, mode="reduce-overhead")
 
     def alternating():
-        fake = G(torch.randn(batch, 100))
+        if mode == "compiled":
+            torch.compiler.cudagraph_mark_step_begin()
+        fake = G(torch.randn(batch, 100, device=device))
         adam_D.zero_grad()
-        (loss(D(real), ones) + loss(D(fake.detach()), zeros)).backward()
+        loss_D = loss(D(real), ones) + loss(D(fake.detach()), zeros)
+        loss_D.backward()
         adam_D.step()
         adam_G.zero_grad()
-        loss(D(fake), ones).backward()
+        loss_G = loss(D(fake), ones)
+        loss_G.backward()
         adam_G.step()
+        return loss_D, loss_G
 
     def simultaneous():
-        fake = G(torch.randn(batch, 100))
+        fake = G(torch.randn(batch, 100, device=device))
         logits = D(fake)
         loss_D, loss_G = loss(D(real), ones) + loss(logits, zeros), loss(logits, ones)
         gradients_G = torch.autograd.grad(loss_G, list(G.parameters()), retain_graph=True)
@@ -91,8 +104,29 @@ def make_step(model, batch, update, threads):
                 parameter.grad = gradient
         adam_D.step()
         adam_G.step()
+        return loss_D, loss_G
 
-    return alternating if update == "alternating" else simultaneous
+    step = alternating if update == "alternating" else simultaneous
+    return in_a_graph(step) if mode == "graph" else step
+
+
+def in_a_graph(step):
+    """PyTorch's recipe: some steps on another stream, then one that is recorded (docs, "CUDA semantics", CUDA graphs)."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        losses = step()
+
+    def replay():
+        graph.replay()
+        return losses
+
+    return replay
 
 
 def describe():

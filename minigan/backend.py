@@ -60,6 +60,7 @@ def use(device: str, tf32: bool | None = None) -> None:
         _chosen, _device = _load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
         tf32 = os.environ.get("MINIGAN_TF32") == "1" if tf32 is None else tf32
         _chosen._core.set_compute_type(np.float32, 7 if tf32 else 1)           # of 2-D products; 7: TF32, 1: float32
+        tf32 = _chosen._core.get_compute_type(np.float32) == 7                 # GPUs before Ampere have none; CuPy warns
     else:
         raise ValueError(f'minigan.use: unknown device {device!r}; it takes "cpu", "cuda" or "cuda:N"')
     _tf32 = bool(tf32)
@@ -129,7 +130,7 @@ def resident(x, share=0.5):
 def rows(x, index):
     """x[index] on the device, for an index on the host, wherever x is: what `resident` gave. Only what is not on the device is
     copied there, the numbers of the rows or the rows."""
-    return xp.take(x, asarray(index), axis=0) if isinstance(x, xp.ndarray) else asarray(x[index])
+    return asarray(x[index]) if isinstance(x, np.ndarray) else xp.take(x, asarray(index), axis=0)
 
 
 def scalar(x) -> float:

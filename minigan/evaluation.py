@@ -1,6 +1,5 @@
 """How good are the samples of a trained GAN? The numbers that a run ends with, and their spread over several seeds."""
-import statistics
-
+import numpy as np
 from matplotlib.figure import Figure
 
 from minigan import datasets, metrics, plots
@@ -82,9 +81,9 @@ def print_seeds(scores):
     print(f"{f'{len(scores)} seeds':<14}{'mean':>9}{'std':>9}{'best':>9}   of seed{'real':>9}")
     for name, values in columns(scores).items():
         best = (min if name in LESS_IS_BETTER else max)(values, key=values.get)
-        spread = statistics.stdev(values.values()) if len(values) > 1 else 0.0
+        spread = float(np.std([*values.values()], ddof=1)) if len(values) > 1 else 0.0
         real = next(iter(scores.values()))[name][1]
-        print(f"{name:<14}{show(name, float(statistics.mean(values.values()))):>9}{show(name, spread):>9}"
+        print(f"{name:<14}{show(name, float(np.mean([*values.values()]))):>9}{show(name, spread):>9}"
               f"{show(name, values[best]):>9}{best:>10}{show(name, real):>9}")
 
 
@@ -95,9 +94,9 @@ def save_seeds(path, scores):
     for ax, (name, values) in zip(figure.subplots(1, max(1, len(strips)), squeeze=False)[0], strips.items()):
         real = next(iter(scores.values()))[name][1]
         ax.scatter(list(values), list(values.values()), color=plots.FAKE, zorder=3)
-        ax.axhline(statistics.mean(values.values()), color=plots.FAKE, linewidth=1.2)
+        ax.axhline(np.mean([*values.values()]), color=plots.FAKE, linewidth=1.2)
         ax.axhline(real, color=plots.REAL, linewidth=1.2, linestyle="--")
-        ax.set(title=f"{name} (dashed: real)", xlabel="seed", ylim=(0, 1.08 * max(real, *values.values())))
+        ax.set(title=f"{name} (dashed: real)", xlabel="seed", ylim=(0, 1.08 * np.nanmax([real, *values.values()])))
         ax.set_xticks(list(values))
     plots.save_picture(path, plots.rasterize(figure))
 

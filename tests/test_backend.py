@@ -62,6 +62,12 @@ def test_tf32_is_a_switch(standin, monkeypatch, environment, argument, on):
     assert mg.backend.tf32() is False
 
 
+def test_tf32_is_off_where_the_gpu_has_none(standin, monkeypatch):
+    monkeypatch.setattr(standin._core, "get_compute_type", lambda dtype: 1)
+    mg.use("cuda", tf32=True)
+    assert mg.backend.tf32() is False
+
+
 def test_tf32_is_refused_on_the_cpu(standin):
     with pytest.raises(ValueError, match="tf32=True is for a GPU") as caught:
         mg.use("cpu", tf32=True)

@@ -1,10 +1,12 @@
 """The benchmark scripts run, and print what they measured."""
+import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import gpu_is_missing
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -31,6 +33,33 @@ def test_training_step_of_a_peer(framework, update):
     said = run("training_step", "--models", "mlp_gan", "--frameworks", "minigan", framework, "--batch", 8, "--rounds", 1,
                "--seconds", 0.1, "--update", update)
     assert f"minigan/{framework}" in said
+
+
+def test_gpu_on_the_standin(tmp_path):
+    said = run("gpu", "--smoke", "--models", "mlp_gan", "--batches", 4, 6, "--seconds", 0.02, "--rounds", 2, "--json",
+               tmp_path / "gpu.json")
+    for line in ("GPU against CPU, 5 steps: ", "captured against eager, 20 steps: 0.0e+00 apart",
+                 "TF32 on  batch 4    captured", "TF32 off batch 6    eager", "GPU: stand-in, CuPy", "the results are right",
+                 "these times mean nothing"):
+        assert line in said
+    content = json.loads((tmp_path / "gpu.json").read_text())
+    assert content["right"] and not [row for row in content["rows"] if "error" in row]
+    rows = {(row["framework"], row["mode"], row["batch"], row["tf32"]): row for row in content["rows"] if "batch" in row}
+    frameworks = {"minigan": ["eager", "captured"]} | ({"torch": ["eager"]} if importlib.util.find_spec("torch") else {})
+    assert set(rows) == {(name, mode, batch, tf32) for name, modes in frameworks.items() for mode in modes for batch in (4, 6)
+                         for tf32 in (True, False)}
+    assert all(len(row["times"]) == 2 and min(row["times"]) > 0 for row in rows.values())
+    assert 50 < rows["minigan", "captured", 4, True]["kernels"] < 500
+    table = [line for line in said.splitlines() if line.startswith("| mlp_gan | 4 | on |")]
+    assert len(table) == 1 and table[0].count("|") == said.split("|---|")[0].splitlines()[-1].count("|")
+
+
+def test_gpu_says_what_is_missing(tmp_path):
+    if not gpu_is_missing():
+        pytest.skip("there is a GPU")
+    command = [sys.executable, BENCHMARKS / "gpu.py", "--json", tmp_path / "gpu.json"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2 and "needs" in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_floor():

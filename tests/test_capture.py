@@ -69,6 +69,37 @@ def test_a_captured_step_is_the_eager_step(standin, options):
     assert_same(play(True, **options), play(False, **options))
 
 
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_no_option_waits_for_the_device_or_makes_float64(standin, options):
+    with standin.no_float64():
+        gan, schedule, noise = game(**options)
+    real = asarray(host_rng(1).uniform(-1, 1, (4, *SHAPES["mlp_gan"])).astype("float32"))
+    labels = asarray(np.arange(4) % 3) if gan.classes else None
+    standin.syncs.clear()
+    with standin.no_sync(), standin.no_float64():
+        for t in range(2):
+            schedule(t)
+            losses = gan.train_step(real, gan.noise(4, noise), labels)
+            gan.discriminator_step(real, gan.noise(4, noise), labels)
+            gan.generator_step(real, gan.noise(4, noise), labels)
+    assert standin.syncs == []
+    found = {**everything(gan, noise), **dict(enumerate((*losses, *gan.scores)))}
+    assert {str(value.dtype) for name, value in found.items() if not str(name).endswith((".t", "rng", "noise", "layout"))} == {
+        "float32"}
+
+
+def test_no_rule_penalty_or_stabilizer_is_forgotten():
+    mg.use("cpu")
+    gans = [game(**options)[0] for options in OPTIONS.values()]
+    used = {type(rule) for gan in gans for rule in (*gan.optimizer_G.rules, *gan.optimizer_D.rules)}
+    used |= {type(gan.penalty) for gan in gans}
+    known = {value for module in (mg.rules, mg.penalties) for value in vars(module).values()
+             if isinstance(value, type) and value.__module__ == module.__name__}
+    assert known - used == {mg.rules.Rule}
+    neutral = {"penalty_weight", "n_critic", "generator_from", "init_from"}        # of the loop, or of another option
+    assert set(recipe.STABILIZERS) - {name for options in OPTIONS.values() for name in options} <= neutral
+
+
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 @pytest.mark.parametrize("model", [model for model in SHAPES if model != "mlp_gan"])
 def test_of_every_model(standin, model, update):

@@ -13,7 +13,7 @@ import minigan
 PACKAGE = pathlib.Path(minigan.__file__).parent
 SOURCES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
            for path in sorted(PACKAGE.rglob("*.py"))}
-ON_DEVICE = ("losses", "penalties", "optimizers", "gan", "translation", "cyclegan")    # as the layers: on the device only
+ON_DEVICE = ("losses", "penalties", "optimizers", "rules", "capture", "gan", "translation", "cyclegan")    # as the layers
 
 
 def dotted(node):

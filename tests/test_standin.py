@@ -387,6 +387,71 @@ def test_a_whole_step_neither_waits_for_the_device_nor_makes_float64(standin, mo
     assert {name: str(value.dtype) for name, value in all_arrays(gan, losses).items() if value.dtype != "float32"} == {}
 
 
+# --- the loops ---
+
+def test_the_training_loop_waits_for_the_index_and_the_log_only(standin, tmp_path):
+    x, labels = mg.datasets.digits()
+    options = mg.recipe.complete({"conditional": True, "ema": 0.9}) | {"sample_shape": [8, 8, 1]}
+    gan, schedule = mg.recipe.build_gan(options, 10)
+    run = mg.training.Run(gan, x, tmp_path / "run", labels=labels, batch_size=16, schedule=schedule)
+    run.start()
+    run.train_step()
+    standin.syncs.clear()
+    with standin.no_float64():
+        run.train_step()
+    assert standin.syncs == ["copy from the host"] * 2 + ["float"] * 4     # where the images and labels lie; a row of log.csv
+
+
+def test_a_run_computes_what_numpy_computes(standin, tmp_path):
+    def work():
+        x, _ = mg.datasets.digits()
+        gan, schedule = mg.recipe.build_gan(mg.recipe.complete({"lr_schedule": "linear:1:0:9"}) | {"sample_shape": [8, 8, 1]})
+        run = mg.training.Run(gan, x, tmp_path / mg.device(), batch_size=16, schedule=schedule)
+        run.start()
+        run.train(5)
+        content = mg.checkpoint.load(tmp_path / mg.device() / "checkpoint.npz")
+        return {name: value for name, value in content.items() if "theta" in name or name.startswith("optimizer")}
+    assert_same_as_numpy("standin", work)
+
+
+def translations():
+    """The two other games: {name: a function that makes (game, its batch)}."""
+    L = mg.layers
+
+    def networks(count, C):
+        w = {"rng": host_rng(0)}
+        Gs = [mg.Sequential(L.Conv2D(1, 4, 3, **w), L.BatchNorm(4), L.LeakyReLU(), L.Conv2D(4, 1, 3, **w), L.Tanh())
+              for _ in range(count)]
+        return Gs, [mg.Sequential(L.Conv2D(C, 4, 3, 2, **w), L.LeakyReLU(), L.Conv2D(4, 1, 3, **w)) for _ in range(count)]
+
+    def batch():
+        return [asarray(host_rng(seed).uniform(-1, 1, (4, 8, 8, 1)).astype("float32")) for seed in (1, 2)]
+
+    def adams(count):
+        return [mg.optimizers.Adam(eps=1e-3) for _ in range(count)]
+
+    def translation():
+        (G,), (D,) = networks(1, 2)
+        return mg.Translation(G, D, mg.losses.NonSaturating(), *adams(2), conditional=True), batch()
+
+    def cyclegan():
+        Gs, Ds = networks(2, 1)
+        return mg.CycleGAN(*Gs, *Ds, mg.losses.LeastSquares(), adams(4), pool_size=6, rng=host_rng(3)), batch()
+    return {"Translation": translation, "CycleGAN": cyclegan}
+
+
+@pytest.mark.parametrize("name", translations())
+def test_translations_compute_what_numpy_computes_and_wait_for_nothing(standin, name):
+    def work():
+        game, batch = translations()[name]()
+        with standin.no_sync(), standin.no_float64():
+            for _ in range(3):
+                losses = game.train_step(*batch)
+        networks = {key: network.theta for key, network in vars(game).items() if isinstance(network, mg.Sequential)}
+        return dict(zip("DG", losses)) | game.parts | networks
+    assert_same_as_numpy("standin", work)
+
+
 # --- arrays of the wrong side ---
 
 @pytest.mark.parametrize("name", [name for name in CASES

@@ -9,7 +9,7 @@ Wasserstein distance, and it has a second form (Kantorovich & Rubinstein), in wh
     W = max over all D with |D(x) - D(y)| <= |x - y|   of   mean D(real) - mean D(fake)
 
 The condition says: D is 1-Lipschitz, nowhere steeper than 1. Without it the maximum is infinite: twice the D is twice the
-value. A gradient of such a D is no direction to the data, it is what the last steps left.
+value. What D finds is then no distance, and how hard it pushes G only says for how long it has been trained.
 
     nothing              D grows as long as it is trained: slopes of a thousand and more
     weight clipping      all parameters into [-c, c] after each step (Arjovsky et al. 2017, arXiv:1701.07875). That bounds the

@@ -88,10 +88,11 @@ def train(name, data, packing, seed, steps):
     G, D = recipe.networks(host, packing=packing)
     adams = [mg.optimizers.Adam(recipe.lr, *recipe.betas) for _ in range(2)]
     gan = mg.GAN(G, D, mg.losses.NonSaturating(), *adams, recipe.update, penalty=recipe.penalty)
+    falling = mg.schedules.constant_then_linear(1, 0, steps)
     n, history = recipe.batch * packing, []
     for step in range(1, steps + 1):
         if recipe.decay:
-            gan.optimizer_D.lr = gan.optimizer_G.lr = recipe.lr * min(1.0, 2 * (1 - (step - 1) / steps))
+            gan.optimizer_D.lr = gan.optimizer_G.lr = recipe.lr * falling(step - 1)
         gan.train_step(x[host.integers(POINTS, size=n)] / unit, gan.noise(n, noise))
         if step % max(1, steps // 10) == 0 or step == steps:
             points = gan.sample(SAMPLES, seed=[seed, 2]) * unit

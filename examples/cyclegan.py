@@ -20,7 +20,7 @@ the right one, but nothing forces them to: --seed 2 does not.
 import numpy as np
 
 import minigan as mg
-from minigan import lesson, plots
+from minigan import lesson
 from minigan.layers import Conv2D, InstanceNorm, LeakyReLU, ReLU, Residual, Sequential, Tanh
 
 SIZE = 16
@@ -35,8 +35,8 @@ def main():
                             paper=("dark", ["dark", "light"], "of B: dark or light"),
                             identity=(0.5, 0, "weight of the identity loss, as a part of the cycle loss'"))
     host = mg.host_rng(args.seed)
-    x, labels = mg.datasets.digits()
-    a = mg.datasets.to_channels(np.tanh(4 * mg.datasets.resize(x, SIZE)), 3)         # larger, and with steep edges
+    x, labels = lesson.large_digits(SIZE)
+    a = mg.datasets.to_channels(x, 3)
     ink, paper = np.array(INK_AND_PAPER[args.paper], "float32")
     b = 0.5 * (1 + a) * ink + 0.5 * (1 - a) * paper
     only_a, only_b, test = np.split(host.permutation(len(x)), [750, 1500])           # no digit is in two of them
@@ -57,11 +57,10 @@ def main():
     print(f"  G_AB(a), against the right b    {error(there, b[test]):.3f}")
     print(f"  G_BA(G_AB(a)), against a        {error(back, a[test]):.3f}")
 
-    _, each = np.unique(labels[test], return_index=True)                # the first held-out 0, 1 ... 9
     rows = {"before: a": a[test], f"after: G_AB(a), mean error {error(there, b[test]):.2f}": there,
             "the right b, which no network saw": b[test],
             f"and back: G_BA(G_AB(a)), mean error {error(back, a[test]):.2f}": back}
-    plots.save_rows(args.out / "cyclegan.png", {caption: images[each] for caption, images in rows.items()})
+    lesson.save_digits(args.out / "cyclegan.png", rows, labels[test])
     print(f"wrote {args.out / 'cyclegan.png'}")
 
 

@@ -16,7 +16,7 @@ import colorsys
 import numpy as np
 
 import minigan as mg
-from minigan import lesson, plots
+from minigan import lesson
 from minigan.layers import Conv2D, ConvTranspose2D, LeakyReLU, ReLU, Residual, Sequential, Tanh
 from minigan.metrics import psnr
 
@@ -32,10 +32,9 @@ def main():
                             seed=(0, 0, "of the weights and the batches"),
                             adversarial=(0.05, 0, "weight of D's opinion, beside 1 for the L1 error"))
     host = mg.host_rng(args.seed)
-    x, labels = mg.datasets.digits()
-    grey = np.tanh(4 * mg.datasets.resize(x, SIZE))                     # larger, and with steep edges
+    grey, labels = lesson.large_digits(SIZE)
     colour = painted(grey, INKS[labels])
-    train, test = np.split(host.permutation(len(x)), [1500])
+    train, test = np.split(host.permutation(len(grey)), [1500])
 
     w = dict(rng=host)
     G = Sequential(
@@ -67,8 +66,7 @@ def main():
         rows[f"{name}: {psnr(images, colour[test]):.1f} dB, {right:.0%} in the right colour"] = images
     rows["truth"] = colour[test]
 
-    _, each = np.unique(labels[test], return_index=True)                # the first held-out 0, 1 ... 9
-    plots.save_rows(args.out / "image_to_image.png", {caption: images[each] for caption, images in rows.items()})
+    lesson.save_digits(args.out / "image_to_image.png", rows, labels[test])
     print(f"wrote {args.out / 'image_to_image.png'}")
 
 

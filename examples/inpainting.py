@@ -12,7 +12,7 @@ with the smallest squared error). --adversarial 0 trains without D, on the L1 er
 import numpy as np
 
 import minigan as mg
-from minigan import lesson, plots
+from minigan import lesson
 from minigan.layers import Conv2D, ConvTranspose2D, FillIn, LeakyReLU, ReLU, Residual, Sequential, Tanh
 
 SIZE, HOLE = 16, 8
@@ -25,8 +25,7 @@ def main():
                             seed=(0, 0, "of the weights, the batches and the holes"),
                             adversarial=(0.1, 0, "weight of D's opinion, beside 1 for the L1 error"))
     host = mg.host_rng(args.seed)
-    x, labels = mg.datasets.digits()
-    x = np.tanh(4 * mg.datasets.resize(x, SIZE))                        # larger, and with steep edges
+    x, labels = lesson.large_digits(SIZE)
     train, test = np.split(host.permutation(len(x)), [1500])
 
     w = dict(rng=host)
@@ -63,9 +62,8 @@ def main():
         print(f"{name:<32}{np.abs(error).mean():12.3f}   {np.sqrt((error ** 2).mean()):16.3f}")
         captions[f"filled with {name}: mean error {np.abs(error).mean():.2f}"] = images
 
-    _, each = np.unique(labels[test], return_index=True)                # the first held-out 0, 1 ... 9
     rows = {"source": fill(source, 0.0), **captions, "truth": truth}
-    plots.save_rows(args.out / "inpainting.png", {caption: images[each] for caption, images in rows.items()})
+    lesson.save_digits(args.out / "inpainting.png", rows, labels[test])
     print(f"wrote {args.out / 'inpainting.png'}")
 
 

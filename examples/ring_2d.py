@@ -9,13 +9,13 @@ the whole crowd is driven from side to side; then it spreads over the ring; then
 import time
 
 import minigan as mg
-from minigan import lesson, plots
+from minigan import lesson, metrics, plots, schedules
 
 BATCH = 128
 LR = 1e-3               # five times what images like: the networks are small, and it falls to zero in the second half
 FRAMES = 40
 EXTENT = (-1.6, 1.6, -1.6, 1.6)
-NEAR = 0.03             # three standard deviations of a cloud
+SIGMA = 0.01            # of a cloud
 
 
 def main():
@@ -33,9 +33,10 @@ def main():
     # More frames early, when more happens: their steps grow like a square.
     frame_steps = {round(args.steps * (i / (FRAMES - 1)) ** 2) for i in range(FRAMES)}
     frames = [frame(gan, x[:400], z, 0)]
+    falling = schedules.constant_then_linear(1, 0, args.steps)
     for step in range(1, args.steps + 1):
         # With constant steps the fakes keep moving around the clouds; shrinking ones let them come to rest.
-        gan.optimizer_D.lr = gan.optimizer_G.lr = LR * min(1.0, 2 * (1 - (step - 1) / args.steps))
+        gan.optimizer_D.lr = gan.optimizer_G.lr = LR * falling(step - 1)
         real = mg.asarray(x[host.integers(len(x), size=BATCH)])
         loss_D, loss_G = gan.train_step(real, gan.noise(BATCH, noise))
         if step in frame_steps:
@@ -71,11 +72,10 @@ def frame(gan, real, z, step):
 
 def report(fake):
     """The count of VEEGAN (arXiv:1705.07761), but one lucky fake does not make a mode: 1 % of all fakes must."""
-    distance = ((fake[:, None] - mg.datasets.ring_centres()) ** 2).sum(axis=2) ** 0.5          # (2500, 8)
-    near = distance < NEAR
-    found, share = (near.mean(axis=0) >= 0.01).sum(), near.any(axis=1).mean()
-    print(f"{found} of 8 modes found: at least 1 % of all fakes lie within {NEAR} (3 sigma) of the centre")
-    print(f"{share:.0%} of {len(fake)} fakes lie that near to a centre; most others are on bridges between neighbours:")
+    found = metrics.modes(fake, mg.datasets.ring_centres(), SIGMA, fewest=len(fake) // 100)
+    print(f"{found.modes} of 8 modes found: at least 1 % of all fakes lie within {3 * SIGMA} (3 sigma) of the centre")
+    print(f"{found.high_quality:.0%} of {len(fake)} fakes lie that near to a centre; most others are on bridges between "
+          "neighbours:")
     print("G is continuous, so it cannot tear one cloud of noise into eight, it can only make the bridges thin")
 
 

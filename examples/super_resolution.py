@@ -19,7 +19,7 @@ lower. Nearly nothing is in doubt at 2 x, and there D has nearly nothing to say.
 import numpy as np
 
 import minigan as mg
-from minigan import lesson, plots
+from minigan import lesson
 from minigan.layers import Conv2D, LeakyReLU, PixelShuffle, ReLU, Residual, Sequential, Tanh, UpSample2D
 from minigan.metrics import psnr
 
@@ -33,10 +33,9 @@ def main():
                             seed=(0, 0, "of the weights and the batches"), factor=(4, [2, 4], "how much larger"),
                             upsampling=("subpixel", ["subpixel", "resize"], "how G enlarges: subpixel or resize"),
                             adversarial=(0.3, 0, "weight of D's opinion, beside 1 for the L1 error"))
-    x, labels = mg.datasets.digits()
-    high = np.tanh(4 * mg.datasets.resize(x, SIZE))
+    high, labels = lesson.large_digits(SIZE)
     low = mg.datasets.resize(high, SIZE // args.factor)                 # averages over all pixels covered
-    train, test = np.split(mg.host_rng(args.seed).permutation(len(x)), [1500])
+    train, test = np.split(mg.host_rng(args.seed).permutation(len(high)), [1500])
 
     source, truth = mg.asarray(low[test]), high[test]
     made = {"nearest neighbour": mg.to_numpy(UpSample2D(args.factor)(source)), "bilinear": mg.datasets.resize(low[test], SIZE)}
@@ -52,9 +51,8 @@ def main():
         print(f"{name:<30}{psnr(images, truth):6.2f} dB   {share:7.1%}")
         captions[f"{name}: {psnr(images, truth):.1f} dB, sharpness {share:.0%}"] = images
 
-    _, each = np.unique(labels[test], return_index=True)                # the first held-out 0, 1 ... 9
     rows = {f"source, {low.shape[1]}x{low.shape[1]} pixels": low[test], **captions, "truth": truth}
-    plots.save_rows(args.out / "super_resolution.png", {caption: images[each] for caption, images in rows.items()})
+    lesson.save_digits(args.out / "super_resolution.png", rows, labels[test])
     print(f"wrote {args.out / 'super_resolution.png'}")
 
 

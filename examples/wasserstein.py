@@ -24,7 +24,7 @@ moves in all three, and with nothing it even finds most modes here. What differs
 import numpy as np
 
 import minigan as mg
-from minigan import lesson, metrics, penalties, plots, rules
+from minigan import lesson, metrics, penalties, plots, rules, schedules
 
 BATCH = 128
 LR = 1e-3
@@ -62,9 +62,10 @@ def train(x, critic_rules, penalty, args):
     G, D = mg.models.toy_mlp(host)
     gan = mg.GAN(G, D, mg.losses.Wasserstein(), mg.optimizers.Adam(LR), mg.optimizers.Adam(LR, rules=critic_rules),
                  penalty=penalty)
+    falling = schedules.constant_then_linear(1, 0, args.steps)
     slopes = [(0, slope_between(gan, x[:500], 0).mean())]
     for step in range(1, args.steps + 1):
-        gan.optimizer_G.lr = gan.optimizer_D.lr = LR * min(1.0, 2 * (1 - (step - 1) / args.steps))
+        gan.optimizer_G.lr = gan.optimizer_D.lr = LR * falling(step - 1)
         for play in [gan.discriminator_step] * (CRITIC_STEPS - 1) + [gan.train_step]:      # the last one of D, and one of G
             play(mg.asarray(x[host.integers(len(x), size=BATCH)]), gan.noise(BATCH, noise))
         if step % max(1, args.steps // 50) == 0:

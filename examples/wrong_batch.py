@@ -12,7 +12,7 @@ import numpy as np
 import minigan as mg
 from minigan import lesson, metrics, plots
 from minigan.backend import xp
-from minigan.layers import BatchNorm, Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.layers import BatchNorm
 
 BATCH = 64
 
@@ -59,10 +59,7 @@ def main():
 def train(x, look, args):
     """1000 samples of a small GAN, and the mean shares of fakes that D takes for fake, in D's step and in G's."""
     host, noise = mg.host_rng(args.seed), mg.rng([args.seed, 1])
-    G = Sequential(Dense(32, 128, rng=host), ReLU(), Dense(128, 128, rng=host), ReLU(), Dense(128, 64, rng=host), Tanh(),
-                   Reshape(8, 8, 1))
-    D = Sequential(Flatten(), Dense(64, 128, rng=host), LeakyReLU(0.2), Dense(128, 128, rng=host), BatchNorm(128),
-                   LeakyReLU(0.2), Dense(128, 1, rng=host))
+    G, D = lesson.small_networks(host, BatchNorm(128))
     loss, adam_G, adam_D = mg.losses.NonSaturating(), mg.optimizers.Adam(1e-3), mg.optimizers.Adam(1e-3)
     adam_G.bind(G)
     adam_D.bind(D)

@@ -9,7 +9,7 @@ direction that is out of date, and D likewise. minigan.GAN refuses the same opti
 import numpy as np
 
 import minigan as mg
-from minigan import lesson, metrics, plots
+from minigan import lesson, metrics, plots, schedules
 
 BATCH, LR = 128, 1e-3
 
@@ -50,8 +50,9 @@ def train(shared, args):
         adam_G.bind(G)
         adam_D.bind(D)
 
+    falling = schedules.constant_then_linear(1, 0, args.steps)
     for step in range(args.steps):
-        adam_G.lr = adam_D.lr = LR * min(1.0, 2 * (1 - step / args.steps))
+        adam_G.lr = adam_D.lr = LR * falling(step)
         real = mg.asarray(x[host.integers(len(x), size=BATCH)])
         z = noise.standard_normal((BATCH, 2), dtype="float32")
         places = [G.theta.copy()]

@@ -11,7 +11,6 @@ import numpy as np
 import minigan as mg
 from minigan import lesson, metrics, plots
 from minigan.doctor import Doctor
-from minigan.layers import Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
 
 BATCH = 64
 
@@ -42,11 +41,7 @@ def main():
 def train(x, args):
     """1000 samples of a small GAN trained on x, and what the doctor has to say about it."""
     host, noise, doctor = mg.host_rng(args.seed), mg.rng([args.seed, 1]), Doctor()
-    G = Sequential(Dense(32, 128, rng=host), ReLU(), Dense(128, 128, rng=host), ReLU(), Dense(128, 64, rng=host), Tanh(),
-                   Reshape(8, 8, 1))
-    D = Sequential(Flatten(), Dense(64, 128, rng=host), LeakyReLU(0.2), Dense(128, 128, rng=host), LeakyReLU(0.2),
-                   Dense(128, 1, rng=host))
-    gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(1e-3), mg.optimizers.Adam(1e-3))
+    gan = mg.GAN(*lesson.small_networks(host), mg.losses.NonSaturating(), mg.optimizers.Adam(1e-3), mg.optimizers.Adam(1e-3))
     sentences = []
     for step in range(1, args.steps + 1):
         real, z = mg.asarray(x[host.integers(len(x), size=BATCH)]), gan.noise(BATCH, noise)

@@ -12,32 +12,16 @@ from matplotlib.figure import Figure
 
 import minigan as mg
 from minigan import lesson, plots
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh, UpSample2D
 
 KINDS = {"wrong: 5 x 5, stride 2": 5, "better: 4 x 4, stride 2": 4, "right: resize, then 3 x 3": None}
 NETWORKS = 40                           # untrained ones, for the mean
 
 
-class Nearest(mg.Layer):
-    """Every pixel becomes 2 x 2 equal pixels.
-
-    Shapes    x (N, H, W, C) -> y (N, 2H, 2W, C)
-    Forward   y[2h + i, 2w + j] = x[h, w]
-    Backward  dx = Σ dy over the four copies
-    """
-
-    def forward(self, x, train=True):
-        return x.repeat(2, axis=1).repeat(2, axis=2), x.shape
-
-    def backward(self, dy, cache, param_grads=True, input_grad=True):
-        N, H, W, C = cache
-        return dy.reshape(N, H, 2, W, 2, C).sum(axis=(2, 4)) if input_grad else None
-
-
 def twice(C, F, kernel_size, rng):
     """The layers that double an image: a transposed convolution, or for kernel_size None resizing and a convolution."""
     if kernel_size is None:
-        return [Nearest(), Conv2D(C, F, 3, rng=rng)]
+        return [UpSample2D(2), Conv2D(C, F, 3, rng=rng)]
     return [ConvTranspose2D(C, F, kernel_size, stride=2, rng=rng)]
 
 

@@ -158,11 +158,8 @@ class GAN:
 
     def _look_again(self, x, labels):
         """A forward pass of D that leaves D's states as they are: the D step has moved them, or D is not in training."""
-        saved = [(value, value.copy()) for _, value in self.D.states()]
-        logits, cache = self.judge(x, labels)
-        for value, before in saved:
-            value[...] = before
-        return logits, cache
+        with self.D.keep_states():
+            return self.judge(x, labels)
 
     # --- what the networks get ---
 

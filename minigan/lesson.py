@@ -1,12 +1,16 @@
-"""What the lessons in examples/ have in common: their command line, the loop around the training step of a translation, and
-pictures of the wrong way beside the right one."""
+"""What the lessons in examples/ have in common: their command line, data, small networks, the loop around the training step of
+a translation, and pictures, among them the wrong way beside the right one."""
 import argparse
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from minigan import backend, plots
+from minigan import backend, datasets, models, plots, schedules
 from minigan.files import make_folder
+from minigan.gan import GAN
+from minigan.layers import Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.optimizers import Adam
 
 WRONG, RIGHT = "#b2182b", "#1b7837"
 
@@ -34,17 +38,31 @@ def arguments(doc, name, **options):
     return args
 
 
+# --- translations ---
+
+def large_digits(size):
+    """The bundled digits, larger and with edges as steep as a pen's: x (N, size, size, 1), labels (N,)."""
+    x, labels = datasets.digits()
+    return np.tanh(4 * datasets.resize(x, size)), labels
+
+
+def save_digits(path, rows, labels):
+    """A picture with a row for each caption in rows = {caption: images (N, H, W, C)}: the first 0, 1 ... 9 among them."""
+    _, each = np.unique(labels, return_index=True)
+    plots.save_rows(path, {caption: images[each] for caption, images in rows.items()})
+
+
 def train(model, batch, steps, lines=6):
     """`steps` training steps of a model with `train_step`, `optimizers` and `parts` (Translation, CycleGAN), on what batch()
     returns. In the second half the learning rates fall to zero, in a straight line, so that G comes to rest.
 
     Prints `lines` lines: the mean losses since the last one. Returns them too, as a list of {name: value}.
     """
-    rates = [optimizer.lr for optimizer in model.optimizers]
+    rates, falling = [optimizer.lr for optimizer in model.optimizers], schedules.constant_then_linear(1, 0, steps)
     rows, total, since = [], {}, 0
     for step in range(1, steps + 1):
         for optimizer, lr in zip(model.optimizers, rates):
-            optimizer.lr = lr * min(1.0, 2 * (1 - (step - 1) / steps))
+            optimizer.lr = lr * falling(step - 1)
         loss_D, loss_G = model.train_step(*batch())
         losses = {"loss_D": loss_D, "loss_G": loss_G, **model.parts}
         total = {name: total.get(name, 0.0) + value for name, value in losses.items()}         # on the device: nobody waits
@@ -57,6 +75,53 @@ def train(model, batch, steps, lines=6):
 
 
 # --- wrong beside right ---
+
+def small_networks(rng, *normalization):
+    """(G, D) that learn the digits in seconds, 32-128-128-64 and 64-128-128-1; `normalization` before D's last LeakyReLU."""
+    w = dict(rng=rng)
+    G = Sequential(Dense(32, 128, **w), ReLU(), Dense(128, 128, **w), ReLU(), Dense(128, 64, **w), Tanh(), Reshape(8, 8, 1))
+    D = Sequential(Flatten(), Dense(64, 128, **w), LeakyReLU(0.2), Dense(128, 128, **w), *normalization, LeakyReLU(0.2),
+                   Dense(128, 1, **w))
+    return G, D
+
+
+class HeadStart:
+    """On the points of a ring D learns for some steps, against a G that stays as it is. Noted before each step:
+
+    score_real, score_fake    D's mean logits
+    gradient                  the mean norm of ∂loss_G/∂fake, times N: how hard each fake would be pushed
+    """
+
+    N = 128
+
+    def __init__(self, loss, steps, seed, lr=1e-3):
+        self.host, self.noise = backend.host_rng(seed), backend.rng([seed, 1])
+        self.x, _ = datasets.ring(20_000, self.host)
+        self.gan = GAN(*models.toy_mlp(self.host), loss, Adam(lr), Adam(lr))
+        G, D, rows = self.gan.G, self.gan.D, []
+        for _ in range(steps + 1):
+            real, z = self.batch()
+            fake = G(z)
+            logits_real, cache_real = D.forward(real)
+            logits_fake, cache_fake = D.forward(fake)
+
+            _, dlogits = loss.generator(logits_fake)                   # how G would be pushed now
+            dfake = D.backward(dlogits, cache_fake, param_grads=False)
+            norms = (dfake * dfake).sum(axis=1) ** 0.5
+            rows.append([float(value.mean()) for value in (logits_real, logits_fake, self.N * norms)])
+
+            _, dlogits_real, dlogits_fake = loss.discriminator(logits_real, logits_fake)
+            D.zero_grad()
+            D.backward(dlogits_real, cache_real, input_grad=False)
+            D.backward(dlogits_fake, cache_fake, input_grad=False)
+            self.gan.optimizer_D.step()
+        self.score_real, self.score_fake, self.gradient = np.array(rows).T
+
+    def batch(self):
+        """(real, z)"""
+        real = self.x[self.host.integers(len(self.x), size=self.N)]
+        return backend.asarray(real), self.gan.noise(self.N, self.noise)
+
 
 def panels(*titles, width=5.2, height=4.2):
     """(figure, axes): one panel for each title in a row; a title that begins with "wrong" is red, with "right" green."""

@@ -22,6 +22,14 @@ def linear(start, end, steps):
     return _ramp("linear", start, end, steps, lambda t: t)
 
 
+def constant_then_linear(start, end, steps):
+    """start for the first half of the steps, then in a straight line to end: first G finds its place, then it comes to rest.
+
+    Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593, appendix 7.1
+    """
+    return _ramp("constant_then_linear", start, end, steps, lambda t: max(0.0, 2 * t - 1))
+
+
 def cosine(start, end, steps):
     """From start to end along half a period of a cosine, slow at both ends; then end.
 
@@ -39,7 +47,8 @@ def exponential(start, factor, every):
     return lambda step: start * factor ** (step / every)
 
 
-by_name = {function.__name__: function for function in (constant, linear, cosine, exponential)}
+by_name = {function.__name__: function for function in (
+    constant, linear, constant_then_linear, cosine, exponential)}
 
 
 def parse(text):

@@ -108,10 +108,8 @@ def step_D(D, loss, optimizer, real, fake):
 
 def pull_of_D(D, loss, fake):
     """(value, dfake) of G's adversarial loss. D is only passed: its gradients and running statistics stay as they are."""
-    saved = [(value, value.copy()) for _, value in D.states()]
-    logits, cache = D.forward(fake)
-    for value, before in saved:
-        value[...] = before
+    with D.keep_states():
+        logits, cache = D.forward(fake)
     value, dlogits = loss.generator(logits.reshape(-1, 1))
     return value, D.backward(dlogits.reshape(logits.shape), cache, param_grads=False)
 

@@ -35,9 +35,16 @@ def test_exponential_has_one_factor_for_every_so_many_steps():
     assert value(5) == pytest.approx(0.8 * math.sqrt(0.5), rel=1e-12)
 
 
+def test_constant_then_linear_holds_for_half_of_the_steps_and_is_straight_then():
+    value = schedules.constant_then_linear(0.5, 0.25, 16)
+    assert [value(step) for step in range(9)] == [0.5] * 9
+    assert [value(step) for step in (8, 10, 12, 14, 16, 99)] == [0.5, 0.4375, 0.375, 0.3125, 0.25, 0.25]
+
+
 @pytest.mark.parametrize("text, same", [
     ("0.25", schedules.constant(0.25)), ("constant:0.25", schedules.constant(0.25)),
     ("linear:0.1:0:1000", schedules.linear(0.1, 0, 1000)), ("linear:0:-1e-1:1e3", schedules.linear(0, -0.1, 1000)),
+    ("constant_then_linear:1:0:1200", schedules.constant_then_linear(1, 0, 1200)),
     ("cosine:1:0.5:300", schedules.cosine(1, 0.5, 300)), ("exponential:1:0.9:50", schedules.exponential(1, 0.9, 50))])
 def test_a_text_names_a_schedule(text, same):
     values = [parse(text)(step) for step in (0, 1, 299, 1000, 5000)]
@@ -46,12 +53,12 @@ def test_a_text_names_a_schedule(text, same):
 
 
 def test_every_schedule_has_a_name():
-    assert set(schedules.by_name) == {"constant", "linear", "cosine", "exponential"}
+    assert set(schedules.by_name) == {"constant", "linear", "constant_then_linear", "cosine", "exponential"}
     assert all(schedules.by_name[name] is getattr(schedules, name) for name in schedules.by_name)
 
 
-FORMS = ("expected a number or one of constant:VALUE, linear:START:END:STEPS, cosine:START:END:STEPS, "
-         "exponential:START:FACTOR:EVERY")
+FORMS = ("expected a number or one of constant:VALUE, linear:START:END:STEPS, "
+         "constant_then_linear:START:END:STEPS, cosine:START:END:STEPS, exponential:START:FACTOR:EVERY")
 
 
 @pytest.mark.parametrize("text, message", [

@@ -11,6 +11,7 @@ discriminator can look at real images, then at fakes, and go back through either
 the point where hand-written GANs that keep activations on `self` get a wrong gradient. Only the parameters are taken as they
 are at the moment, so backward comes before the optimizer's step.
 """
+import contextlib
 import copy
 
 import numpy as np
@@ -124,6 +125,16 @@ class Layer:
         for path, layer in self.walk():
             for name in layer.state_names:
                 yield f"{path}.{name}".lstrip("."), getattr(layer, name)
+
+    @contextlib.contextmanager
+    def keep_states(self):
+        """After the block the states are what they were before: for a forward pass in training that shall leave no trace."""
+        before = [(value, value.copy()) for _, value in self.states()]
+        try:
+            yield
+        finally:
+            for value, kept in before:
+                value[...] = kept
 
     def generators(self):
         """(name, generator) of every layer inside that draws random numbers."""

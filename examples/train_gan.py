@@ -34,6 +34,7 @@ def parse_arguments(argv):
     add("--steps", type=int, help="training steps in all")
     add("--update", choices=["alternating", "simultaneous"], help="D first, or both at once (default: alternating)")
     add("--device", help="cpu, cuda or cuda:N (default: cpu, or the environment variable MINIGAN_DEVICE)")
+    add("--capture", action="store_true", help="on a GPU, run each step as one CUDA graph")
     add("--threads", type=int, help="how many shares a batch is cut into (default: MINIGAN_THREADS, or one a core)")
     add("--seed", type=int, help="of weights, noise and the order of the data (default: 0)")
     add("--seeds", type=int, help="so many runs, with seeds from --seed on, and a table of their mean, spread and best")
@@ -85,7 +86,7 @@ def train(options, out, resume=False):
 
     run = training.Run(gan, x, out, labels=labels, batch_size=options["batch_size"], seed=options["seed"], config=options,
                        critic_steps=options["n_critic"], generator_from=options["generator_from"] or None,
-                       schedule=schedule, doctor_every=options["doctor_every"],
+                       schedule=schedule, capture=options["capture"], doctor_every=options["doctor_every"],
                        doctor=Doctor(128 // options["packing"] * options["packing"]) if options["doctor_every"] else None)
     run.resume(options["steps"]) if resume else run.start()
     finished = run.train(options["steps"], options["sample_every"], options["save_every"])

@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 # Everything else is loaded when it is first used, so that `import minigan` takes hardly longer than `import numpy`.
 _MODULES = ("backend", "capture", "checkpoint", "cyclegan", "datasets", "doctor", "evaluation", "frechet", "gan", "gradcheck",
             "initializers", "layers", "lesson", "losses", "machine", "metrics", "models", "optimizers", "parallel",
-            "penalties", "plots", "recipe", "rules", "schedules", "training", "translation")
+            "penalties", "plots", "recipe", "rules", "schedules", "signs", "threads", "training", "translation")
 _CLASSES = {"CycleGAN": "cyclegan", "GAN": "gan", "Layer": "layers", "Sequential": "layers", "Translation": "translation"}
 
 __all__ = ["asarray", "device", "host_rng", "rng", "to_numpy", "use", *_CLASSES, *_MODULES]

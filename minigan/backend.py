@@ -134,9 +134,14 @@ def rows(x, index):
 
 
 def scalar(x) -> float:
-    """One number as a Python float. On a GPU this waits for the device, so training reads the
-    losses and D's scores, and nothing else."""
+    """One number as a Python float. On a GPU this waits for the device."""
     return float(x)
+
+
+def scalars(values) -> list[float]:
+    """Some numbers at once: on a GPU one wait for the device. Training reads the losses and D's scores of a step so, and
+    nothing else."""
+    return to_numpy(xp.stack([asarray(value) for value in values])).tolist()
 
 
 def fuse(formula):

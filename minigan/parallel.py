@@ -8,6 +8,7 @@ side while it computes). That is what several GPUs or machines do in data-parall
     BatchNorm    its sums are over the whole batch: `total` adds up what the shares found             (normalization.py)
     Dropout      every share needs random numbers of its own, in an order that does not depend on
                  which thread is the fastest: `from_first`                                            (random_layer.py)
+    SpectralNorm moves its vectors, and divides W, once for all shares: `from_first`                  (spectral_norm.py)
 
 The BLAS behind NumPy has threads of its own, which divide each product between them. That leaves all work between the
 products to one core, and in a convolutional network this is much; so BLAS gets one thread while a batch is in shares. A
@@ -17,19 +18,19 @@ there is much to multiply.
 """
 import contextvars
 import functools
-import os
 import threading
 import weakref
 
 import numpy as np
 
 from minigan import backend
+from minigan.threads import blas, pool, threads_of_blas, workers
+from minigan.threads import use_threads as use_threads  # parallel.use_threads(4) is what a user writes
 
 SMALLEST_WORK = 1_000_000           # multiply-adds; handing a share to a thread and back takes as long as about so many
 WORK_FOR_BLAS = 100_000_000         # of a whole batch. BLAS' threads meet at every product: for less they save little, and
                                     # on a machine that is busy with other things each meeting waits for the last of them
 PIECE_BYTES = 1 << 19               # of one vector; a step of Adam works on four, and their temporaries
-MOST_THREADS = 256
 
 
 class Crew:
@@ -48,7 +49,6 @@ class Shares:
         self.slices, self.caches = slices, caches
 
 
-_threads = None                     # what use_threads said
 _here = threading.local()           # .crew and .index: which share of which crew this thread works on
 _gradients = weakref.WeakKeyDictionary()       # network -> the gradient vectors of all its shares but the first
 
@@ -151,53 +151,6 @@ def parts_in_pieces(vector, start, stop):
 
 
 # --- cutting, running ---
-
-def workers() -> int:
-    """How many shares a batch is cut into at most: what `use_threads` says, else MINIGAN_THREADS, else as many as there are
-    cores that this process may use."""
-    return _threads or threads_by_default()
-
-
-def use_threads(count) -> None:
-    """Cut batches into `count` shares from now on. The last bits of a run depend on it, and what its random
-    layers draw; so a resumed run keeps its number."""
-    global _threads
-    if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
-        raise ValueError(f"the number of threads must be between 1 and {MOST_THREADS}, got {count!r}")
-    _threads = count
-
-
-@functools.cache
-def threads_by_default() -> int:
-    wanted = os.environ.get("MINIGAN_THREADS")
-    if wanted and not (wanted.isdecimal() and 1 <= int(wanted) <= MOST_THREADS):
-        raise ValueError(f"MINIGAN_THREADS must be a number between 1 and {MOST_THREADS}, got {wanted!r}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return int(wanted) if wanted else min(cores or 1, MOST_THREADS)
-
-
-@functools.cache
-def pool():
-    from concurrent.futures import ThreadPoolExecutor  # here, since `import minigan` should take no time
-
-    return ThreadPoolExecutor(MOST_THREADS, "minigan")         # it starts as many as are used
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=pool.cache_clear)       # a forked process has none of the threads
-
-
-@functools.cache
-def blas():
-    from threadpoolctl import ThreadpoolController
-    return ThreadpoolController()
-
-
-@functools.cache
-def threads_of_blas() -> int:
-    """How many threads BLAS has, as it was loaded; the variables OPENBLAS_NUM_THREADS and the like may have set fewer."""
-    return max((library["num_threads"] for library in blas().info() if library["user_api"] == "blas"), default=1)
-
 
 def blas_threads(N, network) -> int:
     """How many of BLAS' threads a batch of N gets that goes through the network whole."""

@@ -19,7 +19,8 @@ RECIPES = {
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
     "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000),
 }
-DEFAULTS = dict(data="digits", update="alternating", seed=0, sample_every=100, save_every=1000, doctor_every=100)
+DEFAULTS = dict(data="digits", update="alternating", capture=False, seed=0, sample_every=100, save_every=1000,
+                doctor_every=100)
 AUGMENTATIONS = {
     "flip": RandomFlip, "rotate": RandomRotate90, "shift": lambda rng: RandomShift(1, rng),
     "brightness": lambda rng: Brightness(0.5, rng), "cutout": lambda rng: Cutout(0.5, rng)}

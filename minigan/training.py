@@ -33,12 +33,13 @@ class Run:
     critic_steps      steps of D for each step of G; all see batches of their own
     generator_from    the step from which G alone is trained, against a D that stays as it is
     schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
+    capture           on a GPU, let it run each step of D and G as one CUDA graph (GAN.capture)
     doctor            looks at the GAN every `doctor_every` steps; what he has to say is printed (minigan/doctor.py)
     Errors    ValueError for an empty x;  FileExistsError if `out` holds another run;  OSError if it cannot be written
     """
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
-                 generator_from=None, schedule=None, doctor=None, doctor_every=100):
+                 generator_from=None, schedule=None, capture=False, doctor=None, doctor_every=100):
         if len(x) == 0 or batch_size < 2:
             raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
         if gan.classes and (labels is None or len(labels) != len(x)):
@@ -50,6 +51,7 @@ class Run:
         self.generator_from = math.inf if generator_from is None else generator_from
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
+        self.captured = gan.capture(self.noise) if capture else None
         self.step = 0
         self.log = Log(self.out / "log.csv")
 
@@ -128,17 +130,22 @@ class Run:
         else:
             for i in range(self.critic_steps - 1):
                 self.gan.discriminator_step(*self.batch(i))
-            losses = self.gan.train_step(*self.batch(self.critic_steps - 1))
+            last = self.critic_steps - 1
+            losses = self.captured(*self.samples(last)) if self.captured else self.gan.train_step(*self.batch(last))
         self.step += 1
-        row = (self.step, *(backend.scalar(value) for value in (*losses, *self.gan.scores)))
+        row = (self.step, *backend.scalars((*losses, *self.gan.scores)))
         self.log.add(row)
         return row
 
-    def batch(self, i, noise=None):
-        """(real, z, labels) of the i-th step of D within this step."""
+    def samples(self, i):
+        """(real, labels) of the i-th step of D within this step."""
         chosen = self.batches[self.step * self.critic_steps + i]
-        real, labels = (None if array is None else backend.rows(array, chosen) for array in self.resident)
-        return real, self.gan.noise(self.batches.size, noise or self.noise), labels
+        return [None if array is None else backend.rows(array, chosen) for array in self.resident]
+
+    def batch(self, i, noise=None):
+        """(real, z, labels)"""
+        real, labels = self.samples(i)
+        return real, self.gan.noise(len(real), noise or self.noise), labels
 
     # --- when it goes wrong ---
 

@@ -299,3 +299,15 @@ def test_products_follow_the_switch(standin, monkeypatch, tf32):
     for dtype in ("float32", "float64"):
         multiply(xp.ones((2, 2), dtype), xp.ones((2, 2), dtype))
     assert seen == [77 if tf32 else 68, 70]
+
+
+def test_a_run_of_captured_steps_goes_on_where_it_stopped(standin, tmp_path):
+    def run(folder, *stops):
+        for i, steps in enumerate(stops):
+            gan, schedule, _ = game(**OPTIONS["weight decay, falling learning rate"])
+            x = host_rng(1).uniform(-1, 1, (32, *SHAPES["mlp_gan"])).astype("float32")
+            going = mg.training.Run(gan, x, tmp_path / folder, batch_size=4, critic_steps=2, schedule=schedule, capture=True)
+            going.resume(steps) if i else going.start()
+            going.train(steps)
+        return mg.checkpoint.load(tmp_path / folder / "checkpoint.npz")
+    assert_same(run("stopped", 3, 6), run("straight", 6))

@@ -8,6 +8,7 @@ import minigan as mg
 from minigan import checkpoint, doctor
 from minigan.doctor import Doctor, diagnose
 from minigan.layers import BatchNorm, Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.signs import accuracies, mean_distance
 
 WELL = dict(accuracy_real=0.8, accuracy_fake=0.75, spread=1.0, push=0.6, gradient_G=1.0, gradient_D=1.0, diversity=0.9,
             loss_G=1.2, saturated=0.3, saturated_real=0.4, real_min=-1.0, real_max=1.0) | {"dead_G.1": 0.1}
@@ -183,21 +184,21 @@ def test_a_look_takes_no_more_samples_than_it_was_told():
 def test_accuracies_have_the_border_of_the_loss(loss, shift, expected):
     """Real at -2 -1 1 2, so half above the border; fakes at -4 -3 -2 0.5, so three below it; medians 0 and -2.5 ..."""
     a, b = (np.array(values)[:, None] + shift for values in ([-2.7, -1, 1, 2], [-4, -3, -2, 0.5]))
-    assert tuple(map(float, doctor.accuracies(getattr(mg.losses, loss)(), a, b))) == expected
+    assert tuple(map(float, accuracies(getattr(mg.losses, loss)(), a, b))) == expected
 
 
 def test_a_critic_that_sees_no_difference_is_right_half_the_time():
     scores = np.arange(10.0)[:, None]
-    assert tuple(map(float, doctor.accuracies(mg.losses.Wasserstein(), scores, scores))) == (0.5, 0.5)
+    assert tuple(map(float, accuracies(mg.losses.Wasserstein(), scores, scores))) == (0.5, 0.5)
 
 
 def test_the_diversity_of_equal_samples_is_zero(backend):
     x = mg.asarray(np.full((20, 8, 8, 1), 0.7, "float32"))
-    assert float(doctor.mean_distance(x)) == 0
+    assert float(mean_distance(x)) == 0
 
 
 def test_the_mean_distance_is_over_pairs_of_different_samples():
-    assert float(doctor.mean_distance(np.array([[10.0, 0.0], [13.0, 4.0]]))) == pytest.approx(5)
+    assert float(mean_distance(np.array([[10.0, 0.0], [13.0, 4.0]]))) == pytest.approx(5)
 
 
 def test_the_shares_of_dead_units_count_channels_of_images():

@@ -49,6 +49,6 @@ def test_a_trained_generator_is_sampled(tmp_path):
 @pytest.mark.parametrize("options", [
     "--conditional --ema 0.9 --label-smoothing 0.1", "--loss wasserstein --penalty wgan-gp --n-critic 2",
     "--spectral-norm --instance-noise linear:0.1:0:2 --augment flip,shift", "--model dcgan_28 --update simultaneous",
-    "--packing 2 --penalty r1 --weight-decay 0.1 --clip-norm 1"])
+    "--packing 2 --penalty r1 --weight-decay 0.1 --clip-norm 1", "--capture --n-critic 2 --conditional"])
 def test_the_stabilizers(tmp_path, options):
     run("train_gan", "--dry-run", "--out", tmp_path, *options.split())

@@ -188,8 +188,8 @@ def test_the_rule_passes_good_code(rule):
 
 MIDDLE = ["losses", "penalties", "optimizers"]         # and all that is not named here: models, gradcheck, checkpoint
 LOW = ["parallel", "initializers", "cublas"]
-FLOORS = [["backend"], LOW, ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"], ["training", "recipe", "lesson"],
-          ["__init__"]]
+FLOORS = [["backend", "threads"], LOW, ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"],
+          ["training", "recipe", "lesson"], ["__init__"]]
 
 
 def floor(name):

@@ -206,7 +206,7 @@ def test_a_forked_process_has_threads_of_its_own(in_shares):
 
 
 def test_the_number_of_threads_can_be_set(monkeypatch):
-    monkeypatch.setattr(parallel, "_threads", None)
+    monkeypatch.setattr("minigan.threads._threads", None)
     parallel.use_threads(5)
     assert parallel.workers() == 5
     for wrong in (0, -1, 1000, 2.0, "4"):

@@ -291,11 +291,11 @@ def test_parameters_that_are_not_finite_are_never_saved(capsys, tmp_path, steps,
 
 
 def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr(parallel, "_threads", None)
+    monkeypatch.setattr("minigan.threads._threads", None)
     options = ["--steps", "6", "--out", str(tmp_path / "run")]
     train_gan.main([*options, "--threads", "3"])
     assert json.loads((tmp_path / "run" / "config.json").read_text())["threads"] == 3
-    monkeypatch.setattr(parallel, "_threads", None)
+    monkeypatch.setattr("minigan.threads._threads", None)
     assert train_gan.main(["--resume", "--out", str(tmp_path / "run"), "--steps", "8"]) == 0
     assert parallel.workers() == 3
 

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 MODELS = ["mlp_gan", "dcgan_28", "dcgan_64", "dcgan_64_stem"]
@@ -88,7 +89,9 @@ def main():
         ratios = [f"{median['minigan'] / median[name]:20.2f}" for name in args.frameworks[1:]] if "minigan" in median else []
         print(f"{model:<15}" + "".join(f"{cell:>22}" for cell in cells) + "".join(ratios))
     if args.json:
-        args.json.write_text(json.dumps({"arguments": {**vars(args), "json": str(args.json)}, "results": results}, indent=1))
+        arguments = {name: value for name, value in vars(args).items() if name not in ("json", "worker")}
+        about = {"date": date.today().isoformat(), "machine": f"{platform.platform()}, {os.cpu_count()} cores"}
+        args.json.write_text(json.dumps(about | {"arguments": arguments, "results": results}))
 
 
 if __name__ == "__main__":

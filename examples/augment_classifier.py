@@ -6,8 +6,8 @@
 One classifier, from the same first weights and for the same number of steps, is trained four times:
 
     real              on the labelled digits
-    real + generated  every other image is a sample of a conditional GAN that was trained on the same few digits
-    real + shifted    every other image is a labelled digit, moved by up to a pixel: augmentation without a GAN
+    real + generated  half of the images are samples of a conditional GAN that was trained on the same few digits
+    real + shifted    half of the images are labelled digits, moved by up to a pixel: augmentation without a GAN
     generated         on samples of the GAN alone
 
 and tested on all digits that nobody has seen. What can be hoped for? The GAN has seen no image that the classifier has not.
@@ -29,7 +29,7 @@ BATCH = 64
 LR = 6e-4
 LATENT, CLASSES, WIDTH = 32, 10, 128
 GENERATED = 2000
-COLOURS = {"real": plots.REAL, "real + generated": plots.FAKE, "real + shifted": "#1b7837", "generated": "#6a3d9a"}
+COLOURS = {"real": plots.REAL, "real + generated": plots.FAKE, "real + shifted": lesson.RIGHT, "generated": "#6a3d9a"}
 
 
 def main():
@@ -42,7 +42,7 @@ def main():
         train, test = split(labels, args.labelled, seed)
         sets = training_sets(x[train], labels[train], args.steps, seed)
         for name, (images, classes) in sets.items():
-            weights, chosen = mg.host_rng([seed, 6]), mg.host_rng([seed, 7])           # the same for all four
+            weights, chosen = mg.host_rng([seed, 6]), mg.host_rng([seed, 7])           # the same weights for all four
             network = Sequential(Flatten(), Dense(64, 128, rng=weights), ReLU(), Dense(128, CLASSES, rng=weights))
             metrics.learn_classes(network, images, classes, chosen.integers(len(images), size=(args.steps, BATCH)))
             found = mg.to_numpy(network(mg.asarray(x[test]))).argmax(axis=1)

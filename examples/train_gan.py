@@ -80,14 +80,14 @@ def train(options, out, resume=False):
     x, labels = recipe.load_data(options["data"], options["model"])
     options["sample_shape"] = list(x.shape[1:])
     gan, schedule = recipe.build_gan(options, 0 if labels is None else int(labels.max()) + 1)
-    options["classes"] = gan.classes
+    options["classes"], packing = gan.classes, options["packing"]
     sizes = f"G {gan.G.size:,} and D {gan.D.size:,} parameters"
     print(f"{options['model']} ({sizes}) on {len(x):,} x {x.shape[1:]} of {options['data']}, {options['loss']} loss -> {out}")
 
     run = training.Run(gan, x, out, labels=labels, batch_size=options["batch_size"], seed=options["seed"], config=options,
                        critic_steps=options["n_critic"], generator_from=options["generator_from"] or None,
                        schedule=schedule, capture=options["capture"], doctor_every=options["doctor_every"],
-                       doctor=Doctor(128 // options["packing"] * options["packing"]) if options["doctor_every"] else None)
+                       doctor=Doctor(max(1, 128 // packing) * packing) if options["doctor_every"] else None)
     run.resume(options["steps"]) if resume else run.start()
     finished = run.train(options["steps"], options["sample_every"], options["save_every"])
     score = evaluation.score(gan, options["data"], x, labels, options["seed"]) if finished else None

@@ -31,7 +31,7 @@ LR = 1e-3
 CRITIC_STEPS = 5
 PENALTY = 1.0           # lambda. The paper has 10 for images; on a ring of radius 1 that would hold D back
 EXTENT = (-1.6, 1.6, -1.6, 1.6)
-COLOURS = {"nothing": "#b2182b", "weight clipping": "#6a3d9a", "gradient penalty": "#1b7837"}
+COLOURS = {"nothing": lesson.WRONG, "weight clipping": "#6a3d9a", "gradient penalty": lesson.RIGHT}
 
 
 def main():

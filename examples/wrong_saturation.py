@@ -10,7 +10,8 @@ By the chain rule all that G hears of its loss goes through ∂loss_G/∂logit. 
                                       start to play; the paper that has it says so itself (Goodfellow et al. 2014, section 3)
 
 Each stands beside the one to take: least squares of D's output itself, and - log D(G(z)). First D gets a head start, and
-learns to tell the points of a ring from what an untrained G makes; then G joins in.
+learns to tell the points of a ring from what an untrained G makes; then G joins in. In the second game, and with some seeds in
+the first, G recovers all the same: Adam divides by the size of the gradient, and hides that it is small.
 """
 import numpy as np
 
@@ -54,8 +55,6 @@ def main():
         found = [go_on(run, steps) for run in runs]
         lesson.compare(f"modes of 8 after {steps} more steps of both; points within 3 sigma",
                        *(f"{modes.modes}, {modes.high_quality:.0%}" for modes in found))
-    print("In the second, and with other seeds in the first, G recovers: Adam divides by the size of the gradient, and hides "
-          "that it is small.")
     print("wrote", *(args.out / name for name, *_ in GAMES))
 
 

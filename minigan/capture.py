@@ -8,10 +8,12 @@ wanted, with a single call. It repeats the same kernels with the same addresses 
                     changed in place; the batch is copied into arrays of the graph's own; all that lies between gets memory
                     from a pool that nobody else uses, so that nobody else's array can lie where the graph will write
     plain numbers   what the host computes anew for each step comes through backend.each_step, and is written into arrays
-                    of one number before each launch. All other numbers, and all decisions, are those of the capture
+                    of one number before each launch. All other numbers are those of the capture. Decisions of the host that
+                    come through backend.fixed are taken again before each launch: if one has changed, all is recorded anew
     randomness      a device generator keeps its state on the device, and each launch moves it on
     waiting         no read of a value from the device, no copy from the host
-    first use       loads a kernel, which cannot be recorded: so the step runs twice before. Then everything is put back
+    first use       of a kernel loads it, which cannot be recorded: so the step runs as it is before (twice, so that the
+                    second run also meets what the first has left behind). After the recording everything is put back
 
 CuPy 14 refuses its own matrix products during a capture; `products` puts those of minigan/cublas.py in their place.
 
@@ -153,8 +155,7 @@ def capture_training(gan, noise):
         return *gan.train_step(real, gan.noise(len(real), noise), labels), *gan.scores
 
     def snapshot():
-        state = checkpoint.gan_arrays(gan) | {"noise": backend.rng_state(noise)}
-        return {name: backend.to_numpy(value).copy() for name, value in state.items()}
+        return checkpoint.snapshot(gan, noise=backend.rng_state(noise))
 
     def put_back(state):
         checkpoint.restore(gan, state)

@@ -41,6 +41,11 @@ def load(path) -> dict:
     return content
 
 
+def snapshot(gan, **arrays) -> dict:
+    """What `restore` needs to go back to this moment, and the given arrays: copies on the host."""
+    return {name: to_numpy(value).copy() for name, value in (gan_arrays(gan) | arrays).items()}
+
+
 def restore(gan, content, path="checkpoint", generators=True) -> None:
     """Put what `load` returned into a GAN of the same make. Raises CheckpointError, before anything is changed, if its
     networks or optimizers have other arrays, other shapes or another dtype.

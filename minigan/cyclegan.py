@@ -1,8 +1,8 @@
 """CycleGAN: translation between two kinds of images, A and B, without a single pair that shows which belongs to which.
 
 Two generators, G_AB and G_BA, and a discriminator for each kind. D_B makes G_AB's images look like B, but any image of B would
-do for it, whatever was in a. So the way there and back has to lead home, and an image that is of the right kind already shall
-stay as it is:
+do for it, whatever the image a showed. So the way there and back has to lead home, and an image that is of the right kind
+already shall stay as it is:
 
     a ──G_AB──> fake_b ──G_BA──> back_a          cycle · |back_a - a|
                    └──D_B──> logits              adversarial

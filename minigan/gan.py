@@ -33,8 +33,9 @@ class GAN:
     latent_dim       the length of z; found by itself where G begins with a Dense layer
     classes          of a conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784): G takes (N, latent_dim + classes), D takes
                      (N, ..., C + classes): behind the rest the label, one-hot; for D it is the same at every pixel
-    eye              layers without parameters through which D sees real and fake samples in training (`judge`)
-    augment          such layers for the real samples alone
+    eye              a layer without parameters, or a Sequential of some, through which D sees real and fake samples in
+                     training (`judge`)
+    augment          the same for the real samples alone
     penalty          of minigan.penalties: WGANGP(rng) or R1(); its gradient is added in every D step
     average          weight of the old value in a moving average of G's parameters, which `sample` then uses; 0: none
 
@@ -56,11 +57,15 @@ class GAN:
                 raise ValueError(f"GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, "
                                  f"not with {G[0]}")
             latent_dim = G[0].I - classes
+        eye, augment = (Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
+                        for layer in (eye, augment))
+        if eye.size or augment.size:
+            raise ValueError("GAN: eye and augment have parameters, which no optimizer would train; put such layers into D")
         for optimizer in (optimizer_G, optimizer_D):
             optimizer.check_free()
         self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, latent_dim
         self.classes, self.penalty, self.average = classes, penalty, average
-        self.eye, self.augment = eye or Sequential(), augment or Sequential()
+        self.eye, self.augment = eye, augment
         self.optimizer_G, self.optimizer_D = optimizer_G, optimizer_D
         optimizer_G.bind(G)
         optimizer_D.bind(D)
@@ -111,10 +116,11 @@ class GAN:
     def capture(self, noise):
         """train_step as a function step(real, labels=None) -> (loss_D, loss_G), with z from the device generator `noise`.
 
-        On a GPU the whole step becomes one CUDA graph (minigan/capture.py), which is recorded at the first call and again
-        when the shape of the batch changes. It follows the learning rates and InstanceNoise.sigma; all other numbers that
-        are not arrays (alpha, the weight of a penalty ...) stay as they were then. The two losses and `scores` are the same
-        arrays at every call: read them before the next. On the CPU it is the plain step.
+        On a GPU the whole step becomes one CUDA graph (minigan/capture.py), which is recorded at the first call, and again
+        when the batch has another shape or dtype or a noise begins or ends. It follows the learning rates and
+        InstanceNoise.sigma; all other numbers that are not arrays (alpha, the weight of a penalty ...) stay as they were.
+        The two losses and `scores` are the same arrays at every call: read them before the next. On the CPU it is the plain
+        step.
         """
         return capture_training(self, noise)
 

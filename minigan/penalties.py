@@ -9,8 +9,9 @@ backward.
     backward    g_L = 1      g_{l-1} = backward of layer l at g_l, which depends on W_l too, and by f' on x_{l-1}
     penalty     P(g₀)        g₀ = ∇ₓD,  v₀ = ∂P/∂g₀
 
-The steps made last, from g_L to g₀, are undone first. So v_l = ∂P/∂g_l starts at the image
-and climbs, l = 1 ... L; each layer's `double_backward` is one step. In a Dense layer g_{l-1} = g_l Wᵀ, a product of g_l and W:
+Of all these steps the last is differentiated first, as always. The last one made g₀, so v_l = ∂P/∂g_l begins at the image,
+with v₀, and climbs to the logits, l = 1 ... L; each layer's `double_backward` is one step of it. In a Dense layer
+g_{l-1} = g_l Wᵀ, a product of g_l and W:
 
     v_l = v_{l-1} W          dW += v_{l-1}ᵀ g_l           compare y = x W and dW += xᵀ dy: v stands where x stood
 
@@ -18,11 +19,11 @@ In a function of one number, as tanh, g_{l-1} = f'(x) · g_l, element by element
 
     v_l = f'(x) · v_{l-1}    s_l = f''(x) · v_{l-1} · g_l       s_l: the part of ∂P/∂x_{l-1} that comes through f'
 
-Biases do not occur in the backward pass, so this sweep gives them nothing. It has left an s_l at every layer with a curved f.
-The steps from x₀ to x_L come next, and these are undone as always: an ordinary backward pass carries the s_l down to x₀,
-adding s_l once it has passed layer l, and adds to dW and db on its way (`Sequential.double_backward`). If all layers are
-piecewise linear (Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and nothing is left to carry. The double backward then costs a
-forward pass, the products for dW, and a backward pass that finds the g_l again.
+Biases do not occur in the backward pass, so this sweep gives them nothing. It has left an s_l at the input of every layer with
+a curved f. What is left to differentiate are the steps from x₀ to x_L, so an ordinary backward pass goes down from x_L to x₀.
+It takes in s_l when it arrives at the input of layer l, and adds to dW and db on its way (`Sequential.double_backward`). If
+all layers are piecewise linear (Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and nothing is left to carry. Then the double
+backward costs a forward pass, the products for dW, and a backward pass that finds the g_l again.
 
 No logit may depend on the rest of the batch, or no sample has a gradient of its own: a BatchNorm is refused.
 
@@ -56,7 +57,8 @@ def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
     """gradient_norm with target 1 on the lines between real and fake images: at epsilonₙ·realₙ + (1 - epsilonₙ)·fakeₙ.
 
     Shapes    real, fake (N, ...);  epsilon (N,), numbers in [0, 1], one a sample
-    Why       the best critic has slope 1 almost everywhere on straight lines between the two distributions (proposition 1)
+    Why       the best critic has slope 1 on the lines between each fake and the real image that it would be moved to
+              (proposition 1). Which one that is nobody knows, so the lines are drawn between any two
     """
     if real.shape != fake.shape or epsilon.shape != (len(real),):
         raise ValueError(f"wgan_gp: expected real and fake of one shape and one epsilon a sample, got {real.shape}, "
@@ -79,7 +81,7 @@ def input_gradient(D, x, known=0):
     """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once: with ones as dy, since Σₘ D(xₘ) has at xₙ the gradient of D(xₙ)."""
     for _, layer in D.walk():
         if isinstance(layer, BatchNorm) or type(layer).double_backward is Layer.double_backward:
-            layer.double_backward(None, None, None)    # raises, before any gradient is added
+            layer.double_backward(None, None, None)    # raises the error that says why, before any gradient is added
     logits, cache = D.forward(x)
     ones = xp.ones_like(logits)
     g = D.backward(ones, cache, param_grads=False)

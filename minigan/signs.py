@@ -2,13 +2,15 @@
 
     accuracy_real, accuracy_fake   the share of real samples, and of fakes, that D judges rightly (`accuracies`)
     spread                         the standard deviation of all logits: near 0, D says the same of everything
-    loss_G                         not for critics: their scores have no zero, so their losses tell nothing by themselves
+    loss_G                         not for critics (Wasserstein, Hinge), where it is a mean score, which has no zero
     push                           Σ |∂loss_G/∂logit|: about 1 while G is told to move, near 0 where its loss is flat
     gradient_G, gradient_D         the norm of the gradient that the last training step left in dtheta
     diversity                      the mean distance between two fakes, over that between two real samples
-    saturated, saturated_real      the share of pixels beyond ±0.99 in the fakes, and in real images, where paper may be -1
+    saturated, saturated_real      the share of pixels beyond ±0.99 in the fakes, and in real images (white paper is at 1)
     real_min, real_max             the range of the data (like the two above: if G ends in a tanh)
     dead_G.1, dead_D.3 ...         the share of units of each ReLU layer that are zero for the whole batch
+
+D is shown the images themselves, without the noise or the augmentation through which it sees them in training (GAN's `eye`).
 """
 from minigan import backend
 from minigan.backend import xp
@@ -49,6 +51,8 @@ def watch(network, x):
             x, inside = watch(layer, x)
             alive |= inside
         else:
+            for body in layer.children.values():       # of a Residual or a FillIn: it is given what they are given
+                alive |= watch(body, x)[1] if isinstance(body, Sequential) else {}
             x = layer(x)
             if isinstance(layer, LeakyReLU) and layer.alpha == 0:
                 alive[layer.name] = (x.reshape(-1, x.shape[-1]) > 0).any(axis=0)
@@ -60,7 +64,7 @@ def accuracies(loss, logits_real, logits_fake):
 
     The border is 0 for the cross-entropies (probability 1/2) and for Hinge, 0.5 for LeastSquares (between its targets). Where
     the scores have no zero, as a Wasserstein critic's, a real sample counts if it is above the median fake, and a fake if it
-    is below the median real sample: a critic that sees no difference gets 1/2 for that too.
+    is below the median real sample: a critic whose scores do not depend on which it is gets 1/2 for that too.
     """
     a, b = logits_real, logits_fake
     if isinstance(loss, (CrossEntropy, Hinge, LeastSquares)):

@@ -33,7 +33,7 @@ class Run:
     critic_steps      steps of D for each step of G; all see batches of their own
     generator_from    the step from which G alone is trained, against a D that stays as it is
     schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
-    capture           on a GPU, let it run each step of D and G as one CUDA graph (GAN.capture)
+    capture           on a GPU, run GAN.train_step as one CUDA graph (GAN.capture); steps of D or G alone run as they are
     doctor            looks at the GAN every `doctor_every` steps; what he has to say is printed (minigan/doctor.py)
     Errors    ValueError for an empty x;  FileExistsError if `out` holds another run;  OSError if it cannot be written
     """
@@ -44,6 +44,9 @@ class Run:
             raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
         if gan.classes and (labels is None or len(labels) != len(x)):
             raise ValueError(f"training: a conditional GAN needs a label for each of the {len(x)} samples")
+        if gan.classes and not 0 <= labels.min() <= labels.max() < gan.classes:
+            raise ValueError(f"training: labels of {gan.classes} classes are 0 to {gan.classes - 1}, got {labels.min()} to "
+                             f"{labels.max()}")
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
         self.critic_steps, self.schedule = critic_steps, schedule
         self.doctor, self.doctor_every = doctor, doctor_every
@@ -123,19 +126,23 @@ class Run:
 
     def train_step(self):
         """One step of the run; its row of the log."""
-        if self.schedule is not None:
-            self.schedule(self.step)
-        if self.step >= self.generator_from:
-            losses = self.gan.generator_step(*self.batch(self.critic_steps - 1))
-        else:
-            for i in range(self.critic_steps - 1):
-                self.gan.discriminator_step(*self.batch(i))
-            last = self.critic_steps - 1
-            losses = self.captured(*self.samples(last)) if self.captured else self.gan.train_step(*self.batch(last))
+        step, last = self._up_to_the_last(), self.critic_steps - 1
+        captured = self.captured and step == self.gan.train_step
+        losses = self.captured(*self.samples(last)) if captured else step(*self.batch(last))
         self.step += 1
         row = (self.step, *backend.scalars((*losses, *self.gan.scores)))
         self.log.add(row)
         return row
+
+    def _up_to_the_last(self):
+        """Everything in a step of the run that comes before the last call of the GAN; returns the method to be called then."""
+        if self.schedule is not None:
+            self.schedule(self.step)
+        if self.step >= self.generator_from:
+            return self.gan.generator_step
+        for i in range(self.critic_steps - 1):
+            self.gan.discriminator_step(*self.batch(i))
+        return self.gan.train_step
 
     def samples(self, i):
         """(real, labels) of the i-th step of D within this step."""
@@ -157,8 +164,7 @@ class Run:
 
     def _snapshot(self):
         """The run in memory, from which up to 100 steps can be repeated."""
-        state = checkpoint.gan_arrays(self.gan) | self._own_state()
-        return {name: backend.to_numpy(value).copy() for name, value in state.items()}
+        return checkpoint.snapshot(self.gan, **self._own_state())
 
     def _is_finite(self):
         return finite(self.gan.G.theta) and finite(self.gan.D.theta)
@@ -171,12 +177,11 @@ class Run:
         self.step = int(recent["step"])
         while self.step < failed - 1:
             self.train_step()
-        for i in range(self.critic_steps - 1):
-            self.gan.discriminator_step(*self.batch(i))
+        step = self._up_to_the_last()
         batch = self.batch(self.critic_steps - 1)
         culprit = first_bad_layer(self.gan, *batch)
         if culprit is None:                            # then it is the new D, which G is trained against
-            self.gan.train_step(*batch)
+            step(*batch)
             culprit = first_bad_layer(self.gan, *batch) or f"all layers are finite, but {self.gan.loss} overflows"
         self.log.waiting = rows
         self.log.flush()

@@ -5,8 +5,8 @@ Super-resolution, inpainting and colouring are one problem. G gets a source and 
     loss_G = adversarial · loss of the GAN, through D   +   weight · fidelity(G(source), target)
 
 Fidelity alone (the mean of |G(source) - target|) gives the middle of all answers that fit the source: blurred where they
-differ. D rejects what is blurred, so G has to choose one of them; where it chooses another than the target had, fidelity gets
-worse. How much of either is wanted is what the two weights say.
+differ. D rejects what is blurred, so G has to choose one of the answers; where that is not the target's, fidelity gets worse.
+How much of either is wanted is what the two weights say.
 
 The gradient of the sum is the sum of the gradients, and both arrive at the same place, G's output:
 

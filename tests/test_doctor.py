@@ -7,7 +7,7 @@ import pytest
 import minigan as mg
 from minigan import checkpoint, doctor
 from minigan.doctor import Doctor, diagnose
-from minigan.layers import BatchNorm, Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
+from minigan.layers import BatchNorm, Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Residual, Sequential, Tanh
 from minigan.signs import accuracies, mean_distance
 
 WELL = dict(accuracy_real=0.8, accuracy_fake=0.75, spread=1.0, push=0.6, gradient_G=1.0, gradient_D=1.0, diversity=0.9,
@@ -208,6 +208,14 @@ def test_the_shares_of_dead_units_count_channels_of_images():
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
     real = mg.asarray(mg.host_rng(3).uniform(-1, 1, (6, 4, 4, 1)).astype("float32"))
     assert Doctor().look(gan, real, gan.noise(6, mg.rng(0)))["dead_D.1"] == 0.5
+
+
+def test_dead_units_are_seen_inside_a_residual_too():
+    G, D = Sequential(Dense(2, 2)), Sequential(Residual(Dense(2, 4), ReLU(), Dense(4, 2)), Dense(2, 1))
+    D[0].body[0].b[:3] = -99
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+    x = mg.asarray(mg.host_rng(0).standard_normal((8, 2)).astype("float32"))
+    assert Doctor().look(gan, x, gan.noise(8, mg.rng(0)))["dead_D.0.body.1"] >= 0.75
 
 
 def test_a_unit_of_d_that_only_fakes_reach_is_not_dead():

@@ -94,6 +94,23 @@ def test_without_options_nothing_is_drawn_or_changed():
     assert theta() == theta(eye=Sequential(), augment=None, penalty=None, average=0.0) == theta(average=0.5)
 
 
+def test_an_eye_may_be_a_layer_by_itself():
+    def dtheta(eye):
+        gan = make_gan(classes=0, eye=eye)
+        gan.train_step(*batch()[:2])
+        return gan.D.dtheta.tobytes()
+    assert dtheta(Dropout(0.4, mg.rng(6))) == dtheta(Sequential(Dropout(0.4, mg.rng(6)))) != dtheta(None)
+
+
+@pytest.mark.parametrize("option", ["eye", "augment"])
+def test_an_eye_that_nobody_would_train_is_refused_and_the_optimizers_stay_free(option):
+    G, D = mg.models.toy_mlp(mg.host_rng(0))
+    adams = Adam(), Adam()
+    with pytest.raises(ValueError, match="eye and augment have parameters"):
+        mg.GAN(G, D, mg.losses.Hinge(), *adams, **{option: Dense(2, 2)})
+    mg.GAN(G, D, mg.losses.Hinge(), *adams)
+
+
 def test_the_average_of_G(backend):
     gan = make_gan(classes=0, optimizer=lambda: SGD(0.5), average=0.75)
     expected = to_numpy(gan.G.theta).copy()

@@ -15,7 +15,7 @@ from minigan.log import Log
 X, _ = mg.datasets.digits()
 
 
-def make_run(out, lr=2e-3, seed=0, x=X, dtype="float32"):
+def make_run(out, lr=2e-3, seed=0, x=X, dtype="float32", **options):
     """A small GAN with everything that has a state: BatchNorm in G, Dropout in D."""
     rng = mg.host_rng(seed)
     L, w = mg.layers, dict(rng=rng, dtype=dtype)
@@ -23,7 +23,7 @@ def make_run(out, lr=2e-3, seed=0, x=X, dtype="float32"):
                       L.Reshape(8, 8, 1))
     D = mg.Sequential(L.Flatten(), L.Dense(64, 64, **w), L.LeakyReLU(), L.Dropout(0.3, rng=mg.rng(seed)), L.Dense(64, 1, **w))
     gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(lr), mg.optimizers.Adam(lr))
-    return training.Run(gan, x, out, batch_size=16, seed=seed, config={"lr": lr})
+    return training.Run(gan, x, out, batch_size=16, seed=seed, config={"lr": lr}, **options)
 
 
 def content(out):
@@ -172,6 +172,29 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_layer(tmp_path):
     assert saved["step"] == 1                          # nothing that was written is lost
     steps = [int(row[0]) for row in Log(tmp_path / "run" / "log.csv").read(50)]
     assert steps == list(range(1, len(steps) + 1)) and len(steps) < 50
+
+
+def test_a_network_that_is_not_in_training_any_more_is_not_to_blame(tmp_path):
+    """D has stopped at step 2. A search that trained it on what G has become would find it broken, too."""
+    def schedule(step):
+        steps.append(step)
+        run.gan.optimizer_G.lr = 1e38 if step >= 3 else 1e-3
+    steps = []
+    run = make_run(tmp_path / "run", critic_steps=2, generator_from=2, schedule=schedule)
+    run.start()
+    with pytest.raises(FloatingPointError, match=r'step \d+: .* "G\.\d"'):
+        run.train(50)
+    failed = steps.index(0, 1)                         # from there on the search: the same steps again, the last one too
+    assert steps[failed:] == steps[:failed] == list(range(failed))
+    assert np.isfinite(run.gan.D.theta).all()
+
+
+@pytest.mark.parametrize("labels", [np.arange(-1, 9), np.arange(1, 11)])
+def test_labels_that_are_no_class_are_refused(tmp_path, labels):
+    G, D = mg.models.build("mlp_gan", mg.host_rng(0), (8, 8, 1), classes=10)
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam(), classes=10)
+    with pytest.raises(ValueError, match="labels of 10 classes are 0 to 9, got"):
+        training.Run(gan, X[:10], tmp_path, labels=labels)
 
 
 def test_the_first_bad_layer_is_found(tmp_path):

@@ -40,9 +40,9 @@ class Augmentation(RandomLayer):
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         T, shape, dtype = cache
         self.check_upstream(dy, shape, dtype)
-        if T is None or not input_grad:
-            return dy if input_grad else None
-        return self.adjoint(dy, T)
+        if not input_grad:
+            return None
+        return dy if T is None else self.adjoint(dy, T)
 
     def double_backward(self, v, dy, cache):
         T, _, _ = cache
@@ -56,7 +56,8 @@ class Augmentation(RandomLayer):
         raise NotImplementedError(f"{self} has no transform")
 
     def adjoint(self, dy, T):
-        raise NotImplementedError(f"{self} has no adjoint")
+        """T itself, unless the subclass has another."""
+        return self.transform(dy, T)
 
 
 class RandomFlip(Augmentation):
@@ -74,9 +75,6 @@ class RandomFlip(Augmentation):
 
     def transform(self, x, mirrored):
         return xp.where(mirrored, x[:, :, ::-1], x)
-
-    def adjoint(self, dy, mirrored):
-        return xp.where(mirrored, dy[:, :, ::-1], dy)
 
 
 class RandomRotate90(Augmentation):
@@ -197,6 +195,3 @@ class Cutout(Augmentation):
 
     def transform(self, x, mask):
         return mask.astype(x.dtype) * x
-
-    def adjoint(self, dy, mask):
-        return mask.astype(dy.dtype) * dy

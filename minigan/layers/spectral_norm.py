@@ -9,8 +9,9 @@ and W_hat = W / sigma has the largest singular value 1. Power iteration finds u 
 
     u <- W v / ‖W v‖        v <- Wᵀ u / ‖Wᵀ u‖        sigma = uᵀ W v
 
-and as W changes little from step to step, one round a step, from where the last one ended, is enough to follow it. So u and v
-are a state that training moves, as BatchNorm's running statistics.
+and as W changes little from step to step, one round, from where the last one ended, is enough to follow it. So u and v are a
+state, as BatchNorm's running statistics: every forward pass in training moves them, the one over real images and the one over
+fakes. Until they have settled sigma is found a few percent too small.
 
 Backward. The inner layer computes with W_hat and finds dW_hat = ∂L/∂W_hat. Move W by a small δ. With u and v held constant
 sigma moves by uᵀ δ v = <u vᵀ, δ>, where <A, B> = Σ A·B over all elements, and
@@ -21,10 +22,11 @@ sigma moves by uᵀ δ v = <u vᵀ, δ>, where <A, B> = Σ A·B over all element
 
 so that dW = (dW_hat - <dW_hat, W_hat> u vᵀ) / sigma. Why it must be so: scaling W does not change W_hat, and indeed <dW, W> =
 <dW_hat, W_hat> - <dW_hat, W_hat> uᵀ W v / sigma = 0. And why u and v may be held constant although they depend on W: they
-make uᵀ W v as large as unit vectors can, so at this maximum a small move of theirs does not change it (to first order).
+make uᵀ W v as large as unit vectors can, so at this maximum a small move of theirs does not change it (to first order). Before
+they have settled that is true only nearly, and so is this gradient.
 
-For a convolution sigma belongs to this matrix, not to the map from image to image. That stretches at most K times as much, as
-every pixel occurs in at most K·K patches.
+For a convolution sigma belongs to this matrix, not to the map from image to image. The map stretches at most K times as much
+as the matrix, as every pixel occurs in at most K·K patches.
 
 Source    Miyato, Kataoka, Koyama & Yoshida 2018, arXiv:1802.05957, sections 2.1 to 2.3 and algorithm 1
 """

@@ -68,6 +68,8 @@ def _check(loss, *logits):
             raise TypeError(f"{loss}: expected logits of a floating-point dtype, got {values.dtype}")
         if values.size == 0 or values.shape not in ((values.size, 1), (values.size,)):
             raise ValueError(f"{loss}: expected logits of shape (N, 1), one number a sample, got {values.shape}")
+    if len({values.dtype for values in logits}) > 1:
+        raise TypeError(f"{loss}: expected all logits in one dtype, got {' and '.join(str(v.dtype) for v in logits)}")
 
 
 class Loss:

@@ -13,6 +13,7 @@ optimizers, the states of the random generators, and t itself, from which the pl
 import json
 import math
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,7 @@ class Run:
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.captured = gan.capture(self.noise) if capture else None
         self.step = 0
+        self.data = np.array([len(x), zlib.crc32(np.ascontiguousarray(x))])        # to know them again
         self.log = Log(self.out / "log.csv")
 
     # --- begin, or go on ---
@@ -72,12 +74,17 @@ class Run:
     def resume(self, steps):
         """Go back to the last checkpoint in the folder: all that was written after it will be written again.
 
-        Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already
+        Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already, or if it was
+                  trained on other data
         """
         path = self.out / "checkpoint.npz"
         content = checkpoint.load(path)
         if steps < content["step"]:
             raise ValueError(f"the run in {self.out} has already {content['step']} steps, more than {steps}")
+        data = content.get("data", self.data)          # which the first checkpoints did not have
+        if not np.array_equal(data, self.data):
+            here = len(self.x) if data[0] != len(self.x) else "as many, but not the same"
+            raise ValueError(f"the run in {self.out} was trained on other data: {data[0]} samples, here {here}")
         checkpoint.restore(self.gan, content, path)
         backend.set_rng_state(self.noise, content["noise.rng"])
         self.step = int(content["step"])
@@ -90,7 +97,7 @@ class Run:
         checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self._own_state())
 
     def _own_state(self):
-        return {"step": np.array(self.step), "noise.rng": backend.rng_state(self.noise)}
+        return {"step": np.array(self.step), "data": self.data, "noise.rng": backend.rng_state(self.noise)}
 
     # --- the loop ---
 

@@ -234,3 +234,8 @@ def test_two_errors_that_cancel_are_caught_with_unequal_batches():
     a, b = column(rng.standard_normal(5)), column(rng.standard_normal(3))
     assert check_loss(broken, a, a.copy()).ok
     assert not check_loss(broken, a, b).ok
+
+
+def test_logits_of_two_dtypes_are_refused(backend):
+    with pytest.raises(TypeError, match="Hinge.*expected all logits in one dtype, got float32 and float64"):
+        mg.losses.Hinge().discriminator(column([1.0], "float32"), column([1.0], "float64"))

@@ -175,6 +175,17 @@ def test_resume_goes_on_to_more_steps(tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 7
 
 
+def test_a_folder_that_has_changed_is_noticed_on_resume(tmp_path, capsys, pictures):
+    out = ["--out", tmp_path / "run"]
+    train_gan.main([*map(str, ["--data", pictures, *SMALL, *out])])
+    capsys.readouterr()
+    again = ["--resume", *out, "--steps", "6"]
+    plots.save_picture(pictures / "0.png", np.zeros((20, 30, 3), "uint8"))
+    assert "trained on other data: 5 samples, here as many, but not the same" in fails(capsys, train_gan.main, *again)
+    (pictures / "0.png").unlink()
+    assert "trained on other data: 5 samples, here 4" in fails(capsys, train_gan.main, *again)
+
+
 def test_a_killed_program_can_be_resumed(tmp_path):
     def command(*arguments):
         return [sys.executable, EXAMPLES / "train_gan.py", *map(str, arguments)]

@@ -28,6 +28,7 @@ class LeakyReLU(Layer):
     smallest_share = 128
 
     def __init__(self, alpha=0.3):
+        self.check_numbers(alpha=alpha)
         if not 0 <= alpha <= 1:
             raise ValueError(f"{self}: the slope alpha must be between 0 and 1, got {alpha!r}")
         self.alpha = float(alpha)

@@ -147,6 +147,7 @@ class Brightness(Augmentation):
     """
 
     def __init__(self, strength, rng=None):
+        self.check_numbers(strength=strength)
         if not 0 <= strength < float("inf"):
             raise ValueError(f"{self}: strength must be a number of at least 0, got {strength!r}")
         self.strength = float(strength)
@@ -176,6 +177,7 @@ class Cutout(Augmentation):
     """
 
     def __init__(self, share, rng=None):
+        self.check_numbers(share=share)
         if not 0 < share <= 1:
             raise ValueError(f"{self}: share must be above 0 and at most 1, got {share!r}")
         self.share = float(share)

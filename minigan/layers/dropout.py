@@ -21,6 +21,7 @@ class Dropout(RandomLayer):
     """
 
     def __init__(self, rate, rng=None):
+        self.check_numbers(rate=rate)
         if not 0 <= rate < 1:
             raise ValueError(f"{self}: rate must be at least 0 and below 1, got {rate!r}")
         self.rate = float(rate)

@@ -13,6 +13,7 @@ are at the moment, so backward comes before the optimizer's step.
 """
 import contextlib
 import copy
+from numbers import Real
 
 import numpy as np
 
@@ -199,6 +200,12 @@ class Layer:
         for name, value in sizes.items():
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{self}: {name} must be a whole number of at least 1, got {value!r}")
+
+    def check_numbers(self, **numbers):
+        """Raise unless all are real numbers; the layer says which of them it takes."""
+        for name, value in numbers.items():
+            if not isinstance(value, Real):
+                raise TypeError(f"{self}: {name} must be a number, got {value!r}")
 
     def check_input(self, x, shape, dtype=None):
         """Raise one clear error unless x is an array on this device with this shape, where letters stand for any size

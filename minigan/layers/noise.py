@@ -16,6 +16,7 @@ class InstanceNoise(RandomLayer):
     """
 
     def __init__(self, sigma, rng=None):
+        self.check_numbers(sigma=sigma)
         if not 0 <= sigma < float("inf"):
             raise ValueError(f"{self}: sigma must be a number of at least 0, got {sigma!r}")
         self.sigma = float(sigma)

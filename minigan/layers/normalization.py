@@ -74,6 +74,7 @@ class BatchNorm(Layer):
 
     def __init__(self, C, momentum=0.99, eps=1e-3, *, rng=None, dtype="float32"):
         self.check_sizes(C=C)
+        self.check_numbers(momentum=momentum, eps=eps)
         if not 0 <= momentum <= 1 or not eps > 0:
             raise ValueError(f"{self}: momentum must be between 0 and 1 and eps positive, got {momentum!r} and {eps!r}")
         self.C, self.momentum, self.eps = C, float(momentum), float(eps)

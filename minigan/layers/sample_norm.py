@@ -37,6 +37,7 @@ class LayerNorm(Layer):
 
     def __init__(self, C, eps=1e-3, *, rng=None, dtype="float32"):
         self.check_sizes(C=C)
+        self.check_numbers(eps=eps)
         if not eps > 0:
             raise ValueError(f"{self}: eps must be positive, got {eps!r}")
         self.C, self.eps = C, float(eps)

@@ -32,6 +32,10 @@ class Sequential(Layer):
     def children(self):
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
+    @property
+    def size(self):
+        return self.theta.size if "theta" in vars(self) else super().size
+
     # The decorators cut the batch into shares, one for each core; the code below sees one share, or a whole small batch.
 
     @parallel.forward_in_shares

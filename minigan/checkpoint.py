@@ -1,4 +1,8 @@
-"""Saving and loading: one .npz of plain arrays, written whole or not at all, read without pickle."""
+"""Saving and loading: one .npz of plain arrays, written whole or not at all, read without pickle.
+
+A game is a GAN, a Translation or a CycleGAN. Each says what it consists of, by name: its networks(), its optimizers and what
+else has a state() and a set_state (stateful()), and the generators() that are in no network.
+"""
 import io
 import json
 import zipfile
@@ -14,10 +18,10 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint, is damaged, or belongs to another model."""
 
 
-def save(path, gan, extra=None, **arrays) -> None:
-    """Write everything that a run needs to go on into `path`: both networks with their statistics and generators, both
+def save(path, game, extra=None, **arrays) -> None:
+    """Write everything that a run needs to go on into `path`: the networks with their statistics and generators, the
     optimizers, the given arrays, and `extra`, any JSON value (the options of the run)."""
-    content = {name: to_numpy(value) for name, value in gan_arrays(gan).items()}
+    content = {name: to_numpy(value) for name, value in game_arrays(game).items()}
     for name, value in arrays.items():
         value = np.asarray(to_numpy(value))
         if name in content or name in ("file", "extra") or value.dtype == object:
@@ -41,25 +45,24 @@ def load(path) -> dict:
     return content
 
 
-def snapshot(gan, **arrays) -> dict:
+def snapshot(game, **arrays) -> dict:
     """What `restore` needs to go back to this moment, and the given arrays: copies on the host."""
-    return {name: to_numpy(value).copy() for name, value in (gan_arrays(gan) | arrays).items()}
+    return {name: to_numpy(value).copy() for name, value in (game_arrays(game) | arrays).items()}
 
 
-def restore(gan, content, path="checkpoint", generators=True) -> None:
-    """Put what `load` returned into a GAN of the same make. Raises CheckpointError, before anything is changed, if its
+def restore(game, content, path="checkpoint", generators=True) -> None:
+    """Put what `load` returned into a game of the same make. Raises CheckpointError, before anything is changed, if its
     networks or optimizers have other arrays, other shapes or another dtype.
 
     generators=False leaves the random generators of Dropout and the like as they are. So the checkpoint of a GPU opens on a
     CPU, whose generators draw other numbers, and the other way round."""
-    _check(gan_arrays(gan), content, path, generators)
-    for name, network in gan.networks().items():
+    _check(game_arrays(game), content, path, generators)
+    for name, network in game.networks().items():
         restore_network(network, content, name, path, generators)
-    if generators and gan.penalty is not None and gan.penalty.rng is not None:
-        set_rng_state(gan.penalty.rng, content["penalty.rng"])
-    for name in ("G", "D"):
-        optimizer = getattr(gan, f"optimizer_{name}")
-        optimizer.set_state({key: content[f"optimizer_{name}.{key}"] for key in optimizer.state()})
+    for name, part in game.stateful().items():
+        part.set_state({key: content[f"{name}.{key}"] for key in part.state()})
+    for name, generator in game.generators().items() if generators else ():
+        set_rng_state(generator, content[name])
 
 
 def restore_network(network, content, name, path="checkpoint", generators=True) -> None:
@@ -95,19 +98,19 @@ def kind(name, value):
         return str(value)
     if name.endswith(".rng"):
         return rng_kind(value)
+    if name.endswith(".images"):                       # of an ImagePool, which may be less full
+        return ""
     return f"{value.dtype} {value.shape}"
 
 
-def gan_arrays(gan) -> dict:
-    """Name -> array of all that training changes in a GAN."""
+def game_arrays(game) -> dict:
+    """Name -> array of all that training changes in a game."""
     arrays = {}
-    for name, network in gan.networks().items():
+    for name, network in game.networks().items():
         arrays |= network_arrays(network, name)
-    if gan.penalty is not None and gan.penalty.rng is not None:
-        arrays["penalty.rng"] = rng_state(gan.penalty.rng)
-    for name in ("optimizer_G", "optimizer_D"):
-        arrays |= {f"{name}.{key}": value for key, value in getattr(gan, name).state().items()}
-    return arrays
+    for name, part in game.stateful().items():
+        arrays |= {f"{name}.{key}": value for key, value in part.state().items()}
+    return arrays | {name: rng_state(generator) for name, generator in game.generators().items()}
 
 
 def network_arrays(network, name) -> dict:

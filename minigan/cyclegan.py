@@ -17,9 +17,9 @@ Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (
 """
 import numpy as np
 
-from minigan.backend import xp
+from minigan.backend import asarray, xp
 from minigan.optimizers import check_range
-from minigan.translation import bind, l1, pull_of_D, step_D
+from minigan.translation import bind, l1, named, pull_of_D, step_D
 
 
 class CycleGAN:
@@ -37,9 +37,18 @@ class CycleGAN:
     def __init__(self, G_AB, G_BA, D_A, D_B, loss, optimizers, cycle=10.0, identity=0.5, pool_size=50, *, rng):
         check_range("CycleGAN", cycle=(cycle, 0, float("inf")), identity=(identity, 0, float("inf")))
         self.pool_A, self.pool_B = ImagePool(pool_size, rng), ImagePool(pool_size, rng)
-        bind("CycleGAN", loss, {"G_AB": G_AB, "G_BA": G_BA, "D_A": D_A, "D_B": D_B}, optimizers)
         self.G_AB, self.G_BA, self.D_A, self.D_B, self.loss = G_AB, G_BA, D_A, D_B, loss
+        bind("CycleGAN", loss, self.networks(), optimizers)
         self.optimizers, self.cycle, self.identity, self.parts = list(optimizers), float(cycle), float(identity), {}
+
+    def networks(self):
+        return {"G_AB": self.G_AB, "G_BA": self.G_BA, "D_A": self.D_A, "D_B": self.D_B}
+
+    def stateful(self):
+        return named(self.networks(), self.optimizers) | {"pool_A": self.pool_A, "pool_B": self.pool_B}
+
+    def generators(self):
+        return {"pool.rng": self.pool_A.rng}           # which is pool_B's, too
 
     def train_step(self, a, b):
         """One step of both Gs, then one of both Ds; returns (loss_D, loss_G), on the device. No a needs to belong to a b."""
@@ -104,3 +113,15 @@ class ImagePool:
                 shown[i] = self.images[k]
                 self.images[k] = images[i]
         return shown
+
+    def state(self):
+        """What a checkpoint keeps of the pool, but for its generator."""
+        images = xp.zeros(0, "float32") if self.images is None else self.images[:self.count]
+        return {"layout": f"up to {self.size} images", "images": images}
+
+    def set_state(self, state):
+        images = asarray(state["images"])
+        self.images, self.count = None, len(images)
+        if self.count:
+            self.images = xp.empty((self.size, *images.shape[1:]), images.dtype)
+            self.images[:self.count] = images

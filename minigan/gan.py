@@ -73,10 +73,20 @@ class GAN:
         for name, network in self.networks().items():
             network.rename(name)
 
+    # --- what a checkpoint holds ---
+
     def networks(self):
-        """All networks by name: G and D, and those of the options in use. A checkpoint holds them all."""
+        """All networks by name: G and D, and those of the options in use."""
         options = {"eye": self.eye, "augment": self.augment, "G_average": self.G_average}
         return {"G": self.G, "D": self.D} | {name: network for name, network in options.items() if network}
+
+    def stateful(self):
+        return {"optimizer_G": self.optimizer_G, "optimizer_D": self.optimizer_D}
+
+    def generators(self):
+        return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
+
+    # --- the steps ---
 
     def train_step(self, real, z, labels=None):
         """One step of D and one of G, on a batch of real images and one of noise; returns (loss_D, loss_G), on the device.

@@ -64,6 +64,15 @@ class Translation:
         self.optimizers = [optimizer_G, optimizer_D]
         self.weight, self.adversarial, self.parts = float(weight), float(adversarial), {}
 
+    def networks(self):
+        return {"G": self.G, "D": self.D}
+
+    def stateful(self):
+        return named(self.networks(), self.optimizers)
+
+    def generators(self):
+        return {}
+
     def train_step(self, source, target):
         """One step of D, then one of G against the new D; returns (loss_D, loss_G), on the device."""
         optimizer_G, optimizer_D = self.optimizers
@@ -112,6 +121,11 @@ def pull_of_D(D, loss, fake):
         logits, cache = D.forward(fake)
     value, dlogits = loss.generator(logits.reshape(-1, 1))
     return value, D.backward(dlogits.reshape(logits.shape), cache, param_grads=False)
+
+
+def named(networks, optimizers):
+    """{"optimizer_G": the optimizer of G ...}"""
+    return {f"optimizer_{name}": optimizer for name, optimizer in zip(networks, optimizers)}
 
 
 def bind(owner, loss, networks, optimizers):

@@ -35,7 +35,7 @@ def game(model="mlp_gan", **options):
 
 
 def everything(gan, noise):
-    found = checkpoint.gan_arrays(gan) | {"noise": mg.backend.rng_state(noise), "dG": gan.G.dtheta, "dD": gan.D.dtheta}
+    found = checkpoint.game_arrays(gan) | {"noise": mg.backend.rng_state(noise), "dG": gan.G.dtheta, "dD": gan.D.dtheta}
     return {name: to_numpy(value).copy() for name, value in found.items()}
 
 

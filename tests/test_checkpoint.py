@@ -12,7 +12,7 @@ import minigan as mg
 from minigan import checkpoint, files
 from minigan.backend import to_numpy
 from minigan.checkpoint import CheckpointError
-from minigan.layers import BatchNorm, Dense, Dropout, LeakyReLU, Sequential
+from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, InstanceNorm, LeakyReLU, ReLU, Sequential, Tanh
 from minigan.losses import NonSaturating
 from minigan.optimizers import SGD, Adam
 
@@ -38,7 +38,7 @@ def train(gan, steps):
 
 
 def everything(gan):
-    return {name: to_numpy(value).tobytes() for name, value in checkpoint.gan_arrays(gan).items()}
+    return {name: to_numpy(value).tobytes() for name, value in checkpoint.game_arrays(gan).items()}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_run_goes_on_bit_for_bit(backend, tmp_path, dtype):
 def test_every_part_matters(saved, part):
     """Test of the test above: without one of its parts the run goes on elsewhere."""
     content = checkpoint.load(saved)
-    spoilt = content | {part: checkpoint.gan_arrays(make_gan(seed=1))[part]}
+    spoilt = content | {part: checkpoint.game_arrays(make_gan(seed=1))[part]}
     gans = [make_gan(), make_gan()]
     for gan, arrays in zip(gans, (content, spoilt)):
         checkpoint.restore(gan, arrays)
@@ -306,3 +306,50 @@ def test_extra_that_is_no_json_is_refused_before_anything_is_written(saved):
     with pytest.raises(TypeError):
         checkpoint.save(saved, make_gan(), {"rng": mg.host_rng(0)})
     assert checkpoint.load(saved)["extra"] == {"steps": 3}
+
+
+# --- the other games ---
+
+def translation():
+    w = {"rng": mg.host_rng(3)}
+    G = Sequential(Conv2D(1, 4, 3, **w), BatchNorm(4), LeakyReLU(0.2), Conv2D(4, 1, 3, **w), Tanh())
+    D = Sequential(Conv2D(2, 4, 3, 2, **w), LeakyReLU(0.2), Dropout(0.3, rng=mg.rng(4)), Conv2D(4, 1, 2, **w))
+    return mg.Translation(G, D, mg.losses.LeastSquares(), mg.optimizers.Adam(), mg.optimizers.SGD(0.1, 0.9), conditional=True)
+
+
+def cyclegan(pool_size=5):
+    w = {"rng": mg.host_rng(3)}
+    Gs = [Sequential(Conv2D(1, 4, 3, **w), InstanceNorm(4), ReLU(), Conv2D(4, 1, 3, **w)) for _ in range(2)]
+    Ds = [Sequential(Conv2D(1, 4, 3, 2, **w), LeakyReLU(0.2), Conv2D(4, 1, 2, **w)) for _ in range(2)]
+    return mg.CycleGAN(*Gs, *Ds, mg.losses.LeastSquares(), [mg.optimizers.Adam(1e-2) for _ in range(4)],
+                       pool_size=pool_size, rng=mg.host_rng(9))
+
+
+def play(game, start, stop):
+    for step in range(start, stop):
+        rng = mg.host_rng([1, step])
+        game.train_step(*(mg.asarray(rng.uniform(-1, 1, (2, 4, 4, 1)).astype("float32")) for _ in range(2)))
+    return everything(game)
+
+
+@pytest.mark.parametrize("make", [translation, cyclegan])
+@pytest.mark.parametrize("stop", [1, 4], ids=["with a pool half full", "with a pool in use"])
+def test_a_translation_goes_on_where_it_stopped(backend, tmp_path, make, stop):
+    first, again = make(), make()
+    play(first, 0, stop)
+    checkpoint.save(tmp_path / "game.npz", first, extra={"step": stop})
+    play(again, 0, 7)                                  # other networks, and a pool that is full
+    content = checkpoint.load(tmp_path / "game.npz")
+    checkpoint.restore(again, content)
+    assert everything(again) == everything(first)
+    assert play(again, content["extra"]["step"], 9) == play(first, stop, 9)
+
+
+def test_a_pool_of_another_size_is_refused_and_nothing_changed(tmp_path):
+    first, other = cyclegan(), cyclegan(pool_size=3)
+    play(first, 0, 4)
+    checkpoint.save(tmp_path / "game.npz", first)
+    before = everything(other)
+    with pytest.raises(checkpoint.CheckpointError, match="pool_A.layout is up to 5 images there, up to 3 images here"):
+        checkpoint.restore(other, checkpoint.load(tmp_path / "game.npz"))
+    assert everything(other) == before

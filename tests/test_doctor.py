@@ -132,7 +132,7 @@ def images_gan(dtype="float32"):
 
 
 def state(gan):
-    arrays = checkpoint.gan_arrays(gan) | {"dtheta_G": gan.G.dtheta, "dtheta_D": gan.D.dtheta}
+    arrays = checkpoint.game_arrays(gan) | {"dtheta_G": gan.G.dtheta, "dtheta_D": gan.D.dtheta}
     return {name: mg.to_numpy(value).tobytes() for name, value in arrays.items()}
 
 

@@ -37,14 +37,17 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         return draw(args)
-    except (ValueError, OSError, RuntimeError) as error:
+    except KeyboardInterrupt:
+        print("sample.py: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         print(f"sample.py: {error}", file=sys.stderr)
         return 2
 
 
 def draw(args):
-    if args.count < 1:
-        raise ValueError(f"--count must be at least 1, got {args.count}")
+    if args.count < 1 or args.seed < 0:
+        raise ValueError(f"--count must be at least 1 and --seed at least 0, got {args.count} and {args.seed}")
     mg.use(args.device or mg.device())
     content = checkpoint.load(args.checkpoint)
     options = content["extra"]

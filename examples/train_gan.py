@@ -52,13 +52,19 @@ def parse_arguments(argv):
 
 
 def resumed(given, out):
-    """All options of the run in the folder `out`, of which those that would make it another run cannot be given again."""
+    """All options of the run in the folder `out`, of which those that would make it another run cannot be changed."""
     try:
         options = json.loads((out / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"--resume: {out} holds no run with a readable config.json ({error})") from None
+    problem = f"--resume: {out / 'config.json'} is not the config.json of a run"
     if not isinstance(options, dict) or not {"model", "data", "seed", "threads"} <= options.keys():
-        raise ValueError(f"--resume: {out / 'config.json'} is not the config.json of a run")
+        raise ValueError(problem)
+    defaults = recipe.complete({name: str(options[name]) for name in ("model", "data")})
+    options = defaults | options                       # a run of an earlier version lacks what came later
+    for name, default in defaults.items():
+        if not isinstance(options[name], (int, float) if isinstance(default, float) else type(default)):
+            raise ValueError(f"{problem}: {name} is {options[name]!r}")
     complete_options = recipe.complete(options | given)
     for name, value in complete_options.items():
         if name not in MAY_CHANGE and value != options.get(name):
@@ -73,13 +79,14 @@ def new_folder(options):
     return next(path for i in itertools.count(1) if not (path := Path("runs", f"{name}-{i}" if i > 1 else name)).exists())
 
 
-def train(options, out, resume=False):
+def train(options, out, resume=False, dry_run=False):
     """One run in the folder `out`; the score of its samples, or None if Ctrl-C stopped it."""
     mg.use(options["device"])
     mg.parallel.use_threads(options["threads"])
     x, labels = recipe.load_data(options["data"], options["model"])
     options["sample_shape"] = list(x.shape[1:])
-    gan, schedule = recipe.build_gan(options, 0 if labels is None else int(labels.max()) + 1)
+    made_of = options | {"init_from": ""} if resume else options       # then the checkpoint has what came of these networks
+    gan, schedule = recipe.build_gan(made_of, 0 if labels is None else int(labels.max()) + 1)
     options["classes"], packing = gan.classes, options["packing"]
     sizes = f"G {gan.G.size:,} and D {gan.D.size:,} parameters"
     print(f"{options['model']} ({sizes}) on {len(x):,} x {x.shape[1:]} of {options['data']}, {options['loss']} loss -> {out}")
@@ -90,39 +97,53 @@ def train(options, out, resume=False):
                        doctor=Doctor(max(1, 128 // packing) * packing) if options["doctor_every"] else None)
     run.resume(options["steps"]) if resume else run.start()
     finished = run.train(options["steps"], options["sample_every"], options["save_every"])
-    score = evaluation.score(gan, options["data"], x, labels, options["seed"]) if finished else None
-    if finished:
+    score = {} if finished else None
+    if finished and not dry_run:
+        score = evaluation.score(gan, options["data"], x, labels, options["seed"])
         evaluation.print_score(score)
-    else:
+    if not finished:
         print(f"stopped after step {run.step}; continue with: train_gan.py --resume --out {out}")
     print("written:", ", ".join(str(out / name) for name in ("samples.png", "training.gif", "curves.png", "log.csv")))
     return score
+
+
+def train_seeds(given, options, out, seeds):
+    """A run for each seed, in folders of their own, and a table of all. Those that are there already go on where they are."""
+    if (out / "config.json").exists():
+        raise ValueError(f"--seeds: the folder {out} holds a single run; choose another --out")
+    runs = []
+    for seed in range(options["seed"], options["seed"] + seeds):
+        folder, there = out / f"seed_{seed}", (out / f"seed_{seed}" / "config.json").exists()
+        runs.append((resumed(given | {"seed": seed}, folder) if there else options | {"seed": seed}, folder, there))
+    scores = {}
+    for its_options, folder, there in runs:
+        scores[its_options["seed"]] = score = train(its_options, folder, there)
+        if score is None:
+            print(f"the other seeds are waiting: the same command with --out {out} goes on here")
+            return
+    evaluation.print_seeds(scores)
+    evaluation.save_seeds(out / "seeds.png", scores)
+    print("written:", out / "seeds.png")
 
 
 def run(given):
     resume, dry_run, out = given.pop("resume", False), given.pop("dry_run", False), given.pop("out", None)
     seeds = given.pop("seeds", 1)
     if resume and (out is None or dry_run or seeds > 1):
-        raise ValueError("--resume needs --out, the folder of the run to continue, no --dry-run and no --seeds")
-    if seeds < 1:
-        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+        raise ValueError("--resume needs --out, the folder of the run to continue, no --dry-run and no --seeds (which goes on "
+                         "by itself)")
+    if seeds < 1 or dry_run and seeds > 1:
+        raise ValueError(f"--seeds must be at least 1, and 1 in a dry run, got {seeds}")
     options = resumed(given, Path(out)) if resume else recipe.complete(given)
     if dry_run:
         options |= dict(steps=2, sample_every=1)
-        out = out or tempfile.mkdtemp(prefix="minigan-dry-run-")
-    out = Path(out) if out else new_folder(options)
-    if seeds == 1:
-        train(options, out, resume)
-        return
-
-    scores = {}
-    for seed in range(options["seed"], options["seed"] + seeds):
-        scores[seed] = train(options | {"seed": seed}, out / f"seed_{seed}")
-        if scores[seed] is None:
-            return
-    evaluation.print_seeds(scores)
-    evaluation.save_seeds(out / "seeds.png", scores)
-    print("written:", out / "seeds.png")
+        with tempfile.TemporaryDirectory(prefix="minigan-dry-run-") as folder:
+            train(options, Path(out or folder), dry_run=True)
+        print("the dry run went well" + ("" if out else "; what it wrote is gone again (--out keeps it)"))
+    elif seeds > 1:
+        train_seeds(given, options, Path(out) if out else new_folder(options), seeds)
+    else:
+        train(options, Path(out) if out else new_folder(options), resume)
 
 
 def main(argv=None):
@@ -135,7 +156,7 @@ def main(argv=None):
     except FloatingPointError as error:
         print(f"train_gan.py: {error}", file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, RuntimeError) as error:        # what the user can mend: one line, no traceback
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:       # what the user can mend: one line
         print(f"train_gan.py: {error}", file=sys.stderr)
         return 2
 

@@ -36,6 +36,8 @@ def load(path) -> dict:
     """The arrays of a checkpoint by name, "extra" already decoded. Raises CheckpointError or FileNotFoundError."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path}: this is not a whole minigan checkpoint (no .npz file, or its end is missing)")
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}

@@ -1,6 +1,8 @@
 """What the lessons in examples/ have in common: their command line, data, small networks, the loop around the training step of
 a translation, and pictures, among them the wrong way beside the right one."""
 import argparse
+import functools
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from minigan.files import make_folder
 from minigan.gan import GAN
 from minigan.layers import Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
 from minigan.optimizers import Adam
+from minigan.threads import workers
 
 WRONG, RIGHT = "#b2182b", "#1b7837"
 
@@ -27,15 +30,25 @@ def arguments(doc, name, **options):
     parser.add_argument("--out", type=Path, default=Path("runs", name), help=f"folder for the pictures (runs/{name})")
     parser.add_argument("--device", help="cpu, cuda or cuda:N")
     args = parser.parse_args()
+    sys.excepthook = functools.partial(without_traceback, parser.prog)
     for option, (_, smallest, _) in options.items():
         if not isinstance(smallest, list) and not smallest <= getattr(args, option) < float("inf"):
             parser.error(f"--{option} must be at least {smallest}, got {getattr(args, option)}")
     try:
         backend.use(args.device or backend.device())
+        workers()                                      # raises if MINIGAN_THREADS makes no sense
         make_folder(args.out)
     except (OSError, RuntimeError, ValueError) as error:
         parser.error(error)
     return args
+
+
+def without_traceback(program, kind, error, traceback):
+    """Ctrl-C, or a reader of the output that has gone, is no error of the program."""
+    if issubclass(kind, (KeyboardInterrupt, BrokenPipeError)):
+        print(f"{program}: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 # --- translations ---

@@ -48,5 +48,6 @@ def advice():
         sentences.append(f"BLAS uses its {found[1]} kernels though this CPU has AVX-512, which may be twice as fast: {remedy}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if parallel.workers() > cores:
-        sentences.append(f"MINIGAN_THREADS is {parallel.workers()}, but this process may use {cores} cores: set it to {cores}")
+        sentences.append(f"batches are cut for {parallel.workers()} threads, but this process may use {cores} cores: set "
+                         f"MINIGAN_THREADS or --threads to {cores}")
     return sentences

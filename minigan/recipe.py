@@ -3,6 +3,7 @@
 Every stabilizer of the literature that minigan has is one line of STABILIZERS, off by default, and a line or two of build_gan
 or of training.Run.
 """
+import math
 from pathlib import Path
 
 from minigan import checkpoint, datasets, losses, models, optimizers, parallel, penalties, rules, schedules
@@ -17,7 +18,8 @@ RECIPES = {
     "dcgan_28": dict(loss="nonsaturating", lr=1e-4, beta1=0.9, batch_size=128, steps=5000),
     "dcgan_64": dict(loss="nonsaturating", lr=2e-4, beta1=0.5, batch_size=64, steps=10_000),
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
-    "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000),
+    "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000,
+                    lr_schedule="constant_then_linear:1:0:{steps}"),           # else G keeps circling around the modes
 }
 DEFAULTS = dict(data="digits", update="alternating", capture=False, seed=0, sample_every=100, save_every=1000,
                 doctor_every=100)
@@ -59,12 +61,12 @@ def complete(given):
     off = {name: default for name, (default, _) in STABILIZERS.items()}
     options = DEFAULTS | off | {"device": device(), "threads": parallel.workers()} | RECIPES[model] | given | {"model": model}
     options["loss"] = repr(losses.by_name(options["loss"])).lower()            # one spelling
-    for name in ("steps", "batch_size", "sample_every", "save_every", "packing", "n_critic"):
-        if options[name] < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {options[name]}")
-    for name in ("seed", "generator_from", "penalty_weight", "doctor_every"):
-        if options[name] < 0:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 0, got {options[name]}")
+    options["lr_schedule"] = options["lr_schedule"].replace("{steps}", str(options["steps"]))
+    for name, value in options.items():
+        least = 1 if name in ("steps", "batch_size", "sample_every", "save_every", "packing", "n_critic") else 0
+        if isinstance(value, (int, float)) and not least <= value < math.inf:
+            needs = f"at least {least}" if math.isfinite(value) else "a finite number"
+            raise ValueError(f"--{name.replace('_', '-')} must be {needs}, got {value}")
     return options
 
 
@@ -139,8 +141,19 @@ def augmentations(names, seed):
 def _check(o, classes):
     if o["conditional"] and not classes:
         raise ValueError(f"--conditional needs data with labels, which {o['data']} has not")
-    if (o["augment"] or o["augment_real"]) and len(o["sample_shape"]) != 3:
-        raise ValueError(f"--augment is for images, not for samples of shape {tuple(o['sample_shape'])}")
+    for option in ("augment", "augment_real"):
+        if o[option] and len(o["sample_shape"]) != 3:
+            raise ValueError(f"--{option.replace('_', '-')} is for images, not for samples of shape "
+                             f"{tuple(o['sample_shape'])}")
+    for option in ("lr_schedule", "instance_noise"):
+        values = [schedules.parse(o[option])(step) for step in (0, o["steps"])]
+        if min(values) < 0:
+            raise ValueError(f"--{option.replace('_', '-')} {o[option]} goes from {values[0]:g} to {values[1]:g}: it must not "
+                             "be negative")
+    if o["penalty"] == "none" and o["penalty_weight"] != STABILIZERS["penalty_weight"][0]:
+        raise ValueError(f"--penalty-weight {o['penalty_weight']:g} needs a --penalty, wgan-gp or r1")
+    if o["ema"] >= 1:
+        raise ValueError(f"--ema must be at least 0 and below 1, got {o['ema']}")
     if o["label_smoothing"] and o["loss"] in ("wasserstein", "hinge"):
         raise ValueError(f"--label-smoothing is for losses with a label to aim at; {o['loss']} has none")
     if not 0 <= o["label_smoothing"] < 0.5:

@@ -61,7 +61,7 @@ def parse(text):
         values = [float(word) for word in words]
     except ValueError:
         values = []
-    if len(values) != len(forms.get(name, ())):
+    if name not in forms or len(values) != len(forms[name]):
         expected = ", ".join(":".join([name, *map(str.upper, names)]) for name, names in forms.items())
         raise ValueError(f"schedule {text!r}: expected a number or one of {expected}")
     return by_name[name](*values)

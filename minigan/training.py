@@ -79,6 +79,9 @@ class Run:
         """
         path = self.out / "checkpoint.npz"
         content = checkpoint.load(path)
+        if not {"step", "noise.rng"} <= content.keys():
+            raise checkpoint.CheckpointError(f"{path}: a checkpoint of networks, not of a run: it has no step or no noise.rng")
+        make_folder(self.out / "samples")
         if steps < content["step"]:
             raise ValueError(f"the run in {self.out} has already {content['step']} steps, more than {steps}")
         data = content.get("data", self.data)          # which the first checkpoints did not have
@@ -211,6 +214,7 @@ class Run:
         self._picture(self.out / "samples.png")
         log = self.log.read(self.step)
         plots.save_curves(self.out / "curves.png", {name: [float(row[i]) for row in log] for i, name in enumerate(COLUMNS)})
-        frames = sorted(path for path in (self.out / "samples").glob("step_*.png") if int(path.stem[5:]) <= self.step)
+        frames = sorted(path for path in (self.out / "samples").glob("step_*.png")
+                        if path.stem[5:].isdecimal() and int(path.stem[5:]) <= self.step)
         if frames:
             plots.save_gif(self.out / "training.gif", [plots.read_picture(path) for path in frames])

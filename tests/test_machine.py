@@ -38,7 +38,7 @@ def test_a_good_choice_needs_no_advice(monkeypatch):
 def test_too_many_threads_are_named(monkeypatch):
     monkeypatch.setattr(machine.parallel, "workers", lambda: 1000)
     sentence, = found(monkeypatch, "SkylakeX", True)
-    assert "MINIGAN_THREADS is 1000" in sentence
+    assert "cut for 1000 threads" in sentence
 
 
 def test_without_a_known_blas_it_says_so(monkeypatch):

@@ -145,13 +145,39 @@ def test_many_seeds_make_a_table_and_a_plot(tmp_path, capsys):
     assert [json.loads((tmp_path / f"seed_{i}" / "config.json").read_text())["seed"] for i in (5, 6, 7)] == [5, 6, 7]
 
 
+def test_many_seeds_go_on_where_they_are(tmp_path, capsys):
+    command = ["--data", "ring", *SMALL, "--out", str(tmp_path / "seeds"), "--seeds"]
+    train_gan.main([*command, "2"])
+    table = capsys.readouterr().out.split("2 seeds")[1]
+    (tmp_path / "seeds" / "seeds.png").unlink()
+    before = (tmp_path / "seeds" / "seed_0" / "log.csv").read_bytes()
+    assert train_gan.main([*command, "2"]) == 0                        # nothing is left to train
+    assert capsys.readouterr().out.split("2 seeds")[1] == table
+    assert (tmp_path / "seeds" / "seed_0" / "log.csv").read_bytes() == before and (tmp_path / "seeds" / "seeds.png").exists()
+    assert train_gan.main([*command, "3"]) == 0                        # a third one
+    assert (tmp_path / "seeds" / "seed_2" / "checkpoint.npz").exists()
+    capsys.readouterr()
+    assert "has --lr 0.001, not 0.5" in fails(capsys, train_gan.main, *command, "3", "--lr", "0.5")
+    single = tmp_path / "seeds" / "seed_0"
+    assert "holds a single run" in fails(capsys, train_gan.main, "--data", "ring", *SMALL, "--seeds", "2", "--out", single)
+
+
+def test_a_dry_run_leaves_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert train_gan.main(["--data", "ring", "--dry-run", "--batch-size", "2"]) == 0
+    assert "it wrote is gone again" in capsys.readouterr().out and not [*tmp_path.iterdir()]
+
 @pytest.mark.parametrize("options, said", [
     ("--data ring --augment flip", "--augment is for images"), ("--penalty dragan", "no penalty 'dragan'"),
     ("--augment flop", "no augmentation 'flop'"), ("--label-smoothing 0.1 --loss hinge", "hinge has none"),
     ("--label-smoothing 0.6", "below 0.5"), ("--packing 3", "does not divide"), ("--packing 0", "at least 1"),
-    ("--instance-noise linear:1", "linear:START:END:STEPS"), ("--ema 1", "average"), ("--clip-norm -1", "ClipNorm"),
+    ("--instance-noise linear:1", "linear:START:END:STEPS"), ("--ema 1", "--ema must be .* below 1"),
+    ("--clip-norm -1", "--clip-norm must be at least 0"),
     ("--init-from nowhere.npz", "there is no such checkpoint"), ("--seeds 0", "at least 1"), ("--n-critic 0", "at least 1"),
-    ("--penalty wgan-gp --penalty-weight -1", "at least 0")])
+    ("--penalty wgan-gp --penalty-weight -1", "at least 0"), ("--lr inf", "--lr must be a finite number"),
+    ("--penalty r1 --penalty-weight nan", "--penalty-weight must be a finite number"), ("--lr-schedule :", "START:END:STEPS"),
+    ("--penalty-weight 1", "needs a --penalty"), ("--lr-schedule linear:1:-1:2", "--lr-schedule .* negative"),
+    ("--data ring --augment-real flip", "--augment-real is for images"), ("--seeds 2 --dry-run", "1 in a dry run")])
 def test_options_that_make_no_sense(tmp_path, capsys, options, said):
     assert re.search(said, fails(capsys, train_gan.main, *SMALL, "--out", tmp_path / "run", *options.split()))
 

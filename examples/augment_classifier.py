@@ -113,10 +113,11 @@ def mean_and_error(differences):
 def draw(path, accuracy):
     figure, [left, right] = lesson.panels("accuracy on unseen digits, a line for each seed",
                                           "difference to real: each seed, mean, three standard errors")
-    left.plot(list(accuracy), list(accuracy.values()), color="0.8", linewidth=1, zorder=1)
+    left.plot(list(accuracy), 100 * np.array(list(accuracy.values())), color="0.8", linewidth=1, zorder=1)
+    left.set_ylabel("%")
     right.axhline(0, color="0.5", linewidth=1, linestyle="--")
     for name, values in accuracy.items():
-        left.scatter([name] * len(values), values, color=COLOURS[name], zorder=2)
+        left.scatter([name] * len(values), 100 * np.array(values), color=COLOURS[name], zorder=2)
         if name != "real":
             points = 100 * (np.array(values) - accuracy["real"])
             mean, error = mean_and_error(points)

@@ -1,7 +1,7 @@
 """CycleGAN: from one kind of image to another and back, learnt without a single pair.
 
     python examples/cyclegan.py                               about a minute; leaves cyclegan.png in runs/cyclegan
-    python examples/cyclegan.py --paper light                 goes wrong, and the cycle loss does not tell
+    python examples/cyclegan.py --paper light                 goes wrong, and the cycle loss falls all the same
     python examples/cyclegan.py --paper light --identity 0    goes well again
 
 A are digits in white on black, B digits in orange ink on dark blue paper. The two come from different handwritten digits, so

@@ -19,7 +19,8 @@ value. What D finds is then no distance, and how hard it pushes G only says for 
                          where G walks, the slope is 1, and each fake is told its way with the same strength
 
 All three have the same networks, data, Adam, and five steps of D for each of G. Adam divides gradients by their size, so G
-moves in all three, and with nothing it even finds most modes here. What differs is where it is told to go: look at the arrows.
+moves in all three, and with nothing it even finds most modes here. What differs is the surface that G climbs: look at the
+numbers beside its colours, and at how smooth its hills are.
 """
 import numpy as np
 
@@ -90,7 +91,8 @@ def draw_critics(path, x, gans, titles):
     figure, axes = lesson.panels(*titles, width=5.4, height=4.6)
     for ax, gan in zip(axes, gans):
         ax.set(xlim=EXTENT[:2], ylim=EXTENT[2:], aspect="equal")
-        figure.colorbar(plots.heights(ax, gan.D, EXTENT), ax=ax, shrink=0.8, label="D's score")
+        bar = figure.colorbar(plots.heights(ax, gan.D, EXTENT), ax=ax, shrink=0.8)
+        bar.ax.set_title("D's score", fontsize=9)
         fake = gan.sample(400, seed=1)
         # The gradient that each fake receives in a G step: D's own, turned around, for loss_G = -mean D(fake).
         logits, cache = gan.judge(fake)

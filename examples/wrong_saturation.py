@@ -87,7 +87,7 @@ def steepness(runs, names):
     effect.set(xlabel="steps of D", ylabel="mean norm of ∂loss_G / ∂fake, times N")
     for ax in (cause, effect):
         ax.grid(color="0.93")
-    cause.legend(fontsize=8, loc="upper right")
+    cause.legend(fontsize=8, loc="best")
     return figure
 
 

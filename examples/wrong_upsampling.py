@@ -3,8 +3,10 @@
     python examples/wrong_upsampling.py      about 5 s; leaves chequerboard.png in runs/wrong_upsampling
 
 A transposed convolution of stride 2 paints a K x K patch for every pixel, two pixels apart. How many patches cover a pixel?
-With K = 4 always 2 x 2. With K = 5 it is 2 or 3 along each axis, in turn: 4, 6 or 9. So pixels are made of unequally many
-terms, and an untrained G is rough at the finest scale there is. Resizing first and convolving then treats all pixels alike.
+With K = 4 always 2 x 2. With K = 5 it is 2 or 3 along each axis, in turn: 4, 6 or 9, so pixels are made of unequally many
+terms. That is not all: also with K = 4 the four pixels of a 2 x 2 block are made with four different sets of taps, so an
+untrained G is rough at the finest scale there is, with either. But with equal numbers of terms training can make the taps
+agree. Resizing first and convolving then treats all pixels alike from the start.
 Source    Odena, Dumoulin & Olah 2016, "Deconvolution and Checkerboard Artifacts", Distill
 """
 import numpy as np
@@ -57,8 +59,6 @@ def main():
         column[2].set_title(f"after {args.steps} training steps")
         lesson.images(column[2], after[:9])
     print(f"{'real digits':<28}{'':36}{roughness(x):12.3f}")
-    print("4 x 4 is even, and yet as rough at first: its taps are drawn one by one, others for each pixel of a 2 x 2 block.\n"
-          "Training can make them agree; with 5 x 5 it has the unequal numbers to undo as well.")
     path = args.out / "chequerboard.png"
     plots.save_picture(path, plots.rasterize(figure))
     print(f"wrote {path}")

@@ -8,7 +8,6 @@
 """
 import argparse
 import itertools
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +15,6 @@ from pathlib import Path
 import minigan as mg
 from minigan import evaluation, recipe, training
 from minigan.doctor import Doctor
-
-MAY_CHANGE = {"steps", "sample_every", "save_every", "doctor_every"}   # on --resume: all other options would make another run
 
 
 def parse_arguments(argv):
@@ -49,28 +46,6 @@ def parse_arguments(argv):
         kind = {"action": "store_true"} if default is False else {"type": type(default)}
         group.add_argument(f"--{name.replace('_', '-')}", **kind, help=text)
     return vars(parser.parse_args(argv))
-
-
-def resumed(given, out):
-    """All options of the run in the folder `out`, of which those that would make it another run cannot be changed."""
-    try:
-        options = json.loads((out / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--resume: {out} holds no run with a readable config.json ({error})") from None
-    problem = f"--resume: {out / 'config.json'} is not the config.json of a run"
-    if not isinstance(options, dict) or not {"model", "data", "seed", "threads"} <= options.keys():
-        raise ValueError(problem)
-    defaults = recipe.complete({name: str(options[name]) for name in ("model", "data")})
-    options = defaults | options                       # a run of an earlier version lacks what came later
-    for name, default in defaults.items():
-        if not isinstance(options[name], (int, float) if isinstance(default, float) else type(default)):
-            raise ValueError(f"{problem}: {name} is {options[name]!r}")
-    complete_options = recipe.complete(options | given)
-    for name, value in complete_options.items():
-        if name not in MAY_CHANGE and value != options.get(name):
-            raise ValueError(f"--resume: the run in {out} has --{name.replace('_', '-')} {options.get(name)}, not {value}; "
-                             "without --resume, and with another --out, it is a new run")
-    return complete_options
 
 
 def new_folder(options):
@@ -114,7 +89,7 @@ def train_seeds(given, options, out, seeds):
     runs = []
     for seed in range(options["seed"], options["seed"] + seeds):
         folder, there = out / f"seed_{seed}", (out / f"seed_{seed}" / "config.json").exists()
-        runs.append((resumed(given | {"seed": seed}, folder) if there else options | {"seed": seed}, folder, there))
+        runs.append((recipe.resumed(given | {"seed": seed}, folder) if there else options | {"seed": seed}, folder, there))
     scores = {}
     for its_options, folder, there in runs:
         scores[its_options["seed"]] = score = train(its_options, folder, there)
@@ -134,7 +109,7 @@ def run(given):
                          "by itself)")
     if seeds < 1 or dry_run and seeds > 1:
         raise ValueError(f"--seeds must be at least 1, and 1 in a dry run, got {seeds}")
-    options = resumed(given, Path(out)) if resume else recipe.complete(given)
+    options = recipe.resumed(given, Path(out)) if resume else recipe.complete(given)
     if dry_run:
         options |= dict(steps=2, sample_every=1)
         with tempfile.TemporaryDirectory(prefix="minigan-dry-run-") as folder:

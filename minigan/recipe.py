@@ -3,6 +3,7 @@
 Every stabilizer of the literature that minigan has is one line of STABILIZERS, off by default, and a line or two of build_gan
 or of training.Run.
 """
+import json
 import math
 from pathlib import Path
 
@@ -51,6 +52,8 @@ STABILIZERS = {
     "init_from": ("", "checkpoint.npz of another run, whose networks this one begins with"),
 }
 
+MAY_CHANGE = {"steps", "sample_every", "save_every", "doctor_every"}     # on --resume; all other options would make another run
+
 
 def complete(given):
     """All options of a new run: those given, else the model's recipe, else the defaults."""
@@ -68,6 +71,28 @@ def complete(given):
             needs = f"at least {least}" if math.isfinite(value) else "a finite number"
             raise ValueError(f"--{name.replace('_', '-')} must be {needs}, got {value}")
     return options
+
+
+def resumed(given, out):
+    """All options of the run in the folder `out`, of which those that would make it another run cannot be changed."""
+    try:
+        options = json.loads((out / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--resume: {out} holds no run with a readable config.json ({error})") from None
+    problem = f"--resume: {out / 'config.json'} is not the config.json of a run"
+    if not isinstance(options, dict) or not {"model", "data", "seed", "threads"} <= options.keys():
+        raise ValueError(problem)
+    defaults = complete({name: str(options[name]) for name in ("model", "data")})
+    options = defaults | options                       # a run of an earlier version lacks what came later
+    for name, default in defaults.items():
+        if not isinstance(options[name], (int, float) if isinstance(default, float) else type(default)):
+            raise ValueError(f"{problem}: {name} is {options[name]!r}")
+    complete_options = complete(options | given)
+    for name, value in complete_options.items():
+        if name not in MAY_CHANGE and value != options.get(name):
+            raise ValueError(f"--resume: the run in {out} has --{name.replace('_', '-')} {options.get(name)}, not {value}; "
+                             "without --resume, and with another --out, it is a new run")
+    return complete_options
 
 
 def load_data(name, model):

@@ -52,7 +52,7 @@ STABILIZERS = {
     "init_from": ("", "checkpoint.npz of another run, whose networks this one begins with"),
 }
 
-MAY_CHANGE = {"steps", "sample_every", "save_every", "doctor_every"}     # on --resume; all other options would make another run
+MAY_CHANGE = {"steps", "sample_every", "save_every", "doctor_every"}    # on --resume; all other options would make another run
 
 
 def complete(given):

@@ -31,7 +31,7 @@ def parse_arguments(argv):
     add("--steps", type=int, help="training steps in all")
     add("--update", choices=["alternating", "simultaneous"], help="D first, or both at once (default: alternating)")
     add("--device", help="cpu, cuda or cuda:N (default: cpu, or the environment variable MINIGAN_DEVICE)")
-    add("--capture", action="store_true", help="on a GPU, run each step as one CUDA graph")
+    add("--capture", action="store_true", help="on a GPU, run a step of D and G together as one CUDA graph")
     add("--threads", type=int, help="how many shares a batch is cut into (default: MINIGAN_THREADS, or one a core)")
     add("--seed", type=int, help="of weights, noise and the order of the data (default: 0)")
     add("--seeds", type=int, help="so many runs, with seeds from --seed on, and a table of their mean, spread and best")
@@ -40,7 +40,7 @@ def parse_arguments(argv):
     add("--doctor-every", type=int, help="steps between two looks at the health of the GAN; 0: none (default: 100)")
     add("--out", help="folder of the run (default: a new one in runs/)")
     add("--resume", action="store_true", help="continue the run in --out from its last checkpoint")
-    add("--dry-run", action="store_true", help="two steps only, to see whether everything works")
+    add("--dry-run", action="store_true", help="two steps only, without a score, to see whether training works")
     group = parser.add_argument_group("stabilizers, all off by default")
     for name, (default, text) in recipe.STABILIZERS.items():
         kind = {"action": "store_true"} if default is False else {"type": type(default)}
@@ -73,23 +73,26 @@ def train(options, out, resume=False, dry_run=False):
     run.resume(options["steps"]) if resume else run.start()
     finished = run.train(options["steps"], options["sample_every"], options["save_every"])
     score = {} if finished else None
-    if finished and not dry_run:
+    if dry_run:
+        return score
+    if finished:
         score = evaluation.score(gan, options["data"], x, labels, options["seed"])
         evaluation.print_score(score)
-    if not finished:
+    else:
         print(f"stopped after step {run.step}; continue with: train_gan.py --resume --out {out}")
     print("written:", ", ".join(str(out / name) for name in ("samples.png", "training.gif", "curves.png", "log.csv")))
     return score
 
 
 def train_seeds(given, options, out, seeds):
-    """A run for each seed, in folders of their own, and a table of all. Those that are there already go on where they are."""
+    """A run for each seed, in folders of their own, and a table of all. Those that are there already, with the same options,
+    go on where they are."""
     if (out / "config.json").exists():
         raise ValueError(f"--seeds: the folder {out} holds a single run; choose another --out")
-    runs = []
+    runs, same = [], {name: value for name, value in options.items() if name not in ("device", "threads")} | given
     for seed in range(options["seed"], options["seed"] + seeds):
         folder, there = out / f"seed_{seed}", (out / f"seed_{seed}" / "config.json").exists()
-        runs.append((recipe.resumed(given | {"seed": seed}, folder) if there else options | {"seed": seed}, folder, there))
+        runs.append((recipe.resumed(same | {"seed": seed}, folder) if there else options | {"seed": seed}, folder, there))
     scores = {}
     for its_options, folder, there in runs:
         scores[its_options["seed"]] = score = train(its_options, folder, there)
@@ -113,8 +116,9 @@ def run(given):
     if dry_run:
         options |= dict(steps=2, sample_every=1)
         with tempfile.TemporaryDirectory(prefix="minigan-dry-run-") as folder:
-            train(options, Path(out or folder), dry_run=True)
-        print("the dry run went well" + ("" if out else "; what it wrote is gone again (--out keeps it)"))
+            finished = train(options, Path(out or folder), dry_run=True) is not None
+        print(f"the dry run {'went well' if finished else 'was stopped'}; what it wrote is "
+              + (f"in {out}" if out else "gone again (--out keeps it)"))
     elif seeds > 1:
         train_seeds(given, options, Path(out) if out else new_folder(options), seeds)
     else:

@@ -139,8 +139,8 @@ def scalar(x) -> float:
 
 
 def scalars(values) -> list[float]:
-    """Some numbers at once: on a GPU one wait for the device. Training reads the losses and D's scores of a step so, and
-    nothing else."""
+    """Some numbers at once: on a GPU one wait for the device. A training step reads its losses and D's scores so, and nothing
+    else."""
     return to_numpy(xp.stack([asarray(value) for value in values])).tolist()
 
 

@@ -36,8 +36,9 @@ def load(path) -> dict:
     """The arrays of a checkpoint by name, "extra" already decoded. Raises CheckpointError or FileNotFoundError."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: this is not a whole minigan checkpoint (no .npz file, or its end is missing)")
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise CheckpointError(f"{path}: this is not a whole minigan checkpoint (no .npz file, or its end is missing)")
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
@@ -86,6 +87,8 @@ def _check(here, content, path, generators):
                                   f"{name} is only {'here' if name in here else 'there'}")
         if name.endswith(".rng") and not generators:
             continue
+        if name.endswith(".images") and 0 in (len(content[name]), len(here[name])):
+            continue                                   # an empty ImagePool takes any images
         there, value = kind(name, content[name]), kind(name, to_numpy(here[name]))
         if there != value and name.endswith(".rng"):
             raise CheckpointError(f"{path}: made on another kind of device: the random numbers of {name} are {there} there, "
@@ -101,7 +104,7 @@ def kind(name, value):
     if name.endswith(".rng"):
         return rng_kind(value)
     if name.endswith(".images"):                       # of an ImagePool, which may be less full
-        return ""
+        return f"images {value.dtype} {value.shape[1:]}"
     return f"{value.dtype} {value.shape}"
 
 

@@ -45,19 +45,21 @@ class Run:
             raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
         if gan.classes and (labels is None or len(labels) != len(x)):
             raise ValueError(f"training: a conditional GAN needs a label for each of the {len(x)} samples")
-        if gan.classes and not 0 <= labels.min() <= labels.max() < gan.classes:
-            raise ValueError(f"training: labels of {gan.classes} classes are 0 to {gan.classes - 1}, got {labels.min()} to "
-                             f"{labels.max()}")
+        labels = np.asarray(labels) if gan.classes else None
+        if gan.classes and not (labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < gan.classes):
+            raise ValueError(f"training: labels of {gan.classes} classes are whole numbers, 0 to {gan.classes - 1}, got "
+                             f"{labels.dtype} from {labels.min()} to {labels.max()}")
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
         self.critic_steps, self.schedule = critic_steps, schedule
         self.doctor, self.doctor_every = doctor, doctor_every
-        self.resident = [None if array is None else backend.resident(array) for array in (x, labels if gan.classes else None)]
+        self.resident = [None if array is None else backend.resident(array) for array in (x, labels)]
         self.generator_from = math.inf if generator_from is None else generator_from
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.captured = gan.capture(self.noise) if capture else None
         self.step = 0
-        self.data = np.array([len(x), zlib.crc32(np.ascontiguousarray(x))])        # to know them again
+        sums = [zlib.crc32(np.ascontiguousarray(array)) for array in (x, labels) if array is not None]
+        self.data = np.array([len(x), *sums])          # to know them again
         self.log = Log(self.out / "log.csv")
 
     # --- begin, or go on ---
@@ -81,13 +83,13 @@ class Run:
         content = checkpoint.load(path)
         if not {"step", "noise.rng"} <= content.keys():
             raise checkpoint.CheckpointError(f"{path}: a checkpoint of networks, not of a run: it has no step or no noise.rng")
-        make_folder(self.out / "samples")
         if steps < content["step"]:
             raise ValueError(f"the run in {self.out} has already {content['step']} steps, more than {steps}")
         data = content.get("data", self.data)          # which the first checkpoints did not have
         if not np.array_equal(data, self.data):
             here = len(self.x) if data[0] != len(self.x) else "as many, but not the same"
             raise ValueError(f"the run in {self.out} was trained on other data: {data[0]} samples, here {here}")
+        make_folder(self.out / "samples")
         checkpoint.restore(self.gan, content, path)
         backend.set_rng_state(self.noise, content["noise.rng"])
         self.step = int(content["step"])
@@ -190,7 +192,7 @@ class Run:
         step = self._up_to_the_last()
         batch = self.batch(self.critic_steps - 1)
         culprit = first_bad_layer(self.gan, *batch)
-        if culprit is None:                            # then it is the new D, which G is trained against
+        if culprit is None:                            # then it shows only after the step: in the new D, or in G
             step(*batch)
             culprit = first_bad_layer(self.gan, *batch) or f"all layers are finite, but {self.gan.loss} overflows"
         self.log.waiting = rows

@@ -353,3 +353,12 @@ def test_a_pool_of_another_size_is_refused_and_nothing_changed(tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match="pool_A.layout is up to 5 images there, up to 3 images here"):
         checkpoint.restore(other, checkpoint.load(tmp_path / "game.npz"))
     assert everything(other) == before
+
+
+def test_a_pool_of_other_images_is_refused(tmp_path):
+    first, other = cyclegan(), cyclegan()
+    play(first, 0, 2)
+    checkpoint.save(tmp_path / "game.npz", first)
+    other.pool_A.exchange(mg.asarray(np.zeros((1, 8, 8, 1), "float32")))
+    with pytest.raises(checkpoint.CheckpointError, match=r"pool_A.images is images float32 \(4, 4, 1\) there"):
+        checkpoint.restore(other, checkpoint.load(tmp_path / "game.npz"))

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minigan.lesson import without_traceback
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FEW_STEPS = {"wrong_difference": 10, "wrong_saturation": 10, "wrong_optimizer": 20} | dict.fromkeys((
     "ring_2d", "wrong_range", "wrong_batch", "wrong_upsampling", "super_resolution", "inpainting", "image_to_image",
@@ -251,3 +253,10 @@ def test_a_mistake_is_answered_by_one_line_and_status_2(tmp_path, lesson, argume
     assert process.returncode == 2 and process.stdout == ""
     assert process.stderr.count("\n") == 1 and process.stderr.startswith(f"{lesson}.py: ") and words in process.stderr
     assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError(), ValueError("a mistake of ours")])
+def test_ctrl_c_leaves_no_traceback_but_a_mistake_does(capsys, error):
+    without_traceback("ring_2d.py", type(error), error, None)
+    said = capsys.readouterr().err
+    assert said == ("ValueError: a mistake of ours\n" if isinstance(error, ValueError) else "ring_2d.py: interrupted\n")

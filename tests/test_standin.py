@@ -404,6 +404,8 @@ def test_the_training_loop_waits_for_the_index_and_the_log_only(standin, tmp_pat
 
 @pytest.mark.parametrize("capture", [False, True], ids=["eager", "captured"])
 def test_a_run_computes_what_numpy_computes(standin, tmp_path, capture):
+    standin.launches.clear()
+
     def work():
         x, _ = mg.datasets.digits()
         gan, schedule = mg.recipe.build_gan(mg.recipe.complete({"lr_schedule": "linear:1:0:9"}) | {"sample_shape": [8, 8, 1]})
@@ -413,6 +415,7 @@ def test_a_run_computes_what_numpy_computes(standin, tmp_path, capture):
         content = mg.checkpoint.load(tmp_path / mg.device() / "checkpoint.npz")
         return {name: value for name, value in content.items() if "theta" in name or name.startswith("optimizer")}
     assert_same_as_numpy("standin", work)
+    assert ("graph" in standin.launches) == capture
 
 
 def translations():

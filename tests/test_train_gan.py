@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import checkpoint, parallel, plots
+from minigan import checkpoint, parallel, plots, training
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = ("samples.png", "curves.png", "training.gif", "log.csv", "config.json", "checkpoint.npz")
@@ -129,6 +129,8 @@ def test_a_run_can_begin_with_the_networks_of_another(tmp_path):
     train_gan.main([*SMALL, "--lr", "0", "--out", str(tmp_path / "second"),
                     "--init-from", str(tmp_path / "first" / "checkpoint.npz")])
     assert thetas(tmp_path / "first") == thetas(tmp_path / "second")
+    (tmp_path / "first" / "checkpoint.npz").unlink()                   # to go on, only its own checkpoint is needed
+    assert train_gan.main(["--resume", "--out", str(tmp_path / "second"), "--steps", "5"]) == 0
 
 
 def test_samples_of_a_conditional_run_with_an_average(tmp_path):
@@ -145,27 +147,40 @@ def test_many_seeds_make_a_table_and_a_plot(tmp_path, capsys):
     assert [json.loads((tmp_path / f"seed_{i}" / "config.json").read_text())["seed"] for i in (5, 6, 7)] == [5, 6, 7]
 
 
-def test_many_seeds_go_on_where_they_are(tmp_path, capsys):
+def test_many_seeds_go_on_where_they_are(tmp_path, capsys, monkeypatch):
     command = ["--data", "ring", *SMALL, "--out", str(tmp_path / "seeds"), "--seeds"]
-    train_gan.main([*command, "2"])
+    steps, step = [], training.Run.train_step
+    monkeypatch.setattr(training.Run, "train_step", lambda run: steps.append((run.seed, run.step)) or step(run))
+    train_gan.main(["--data", "ring", *SMALL, "--steps", "3", "--seed", "1", "--out", str(tmp_path / "seeds" / "seed_1")])
+    assert train_gan.main([*command, "2"]) == 0                        # seed 1 is there, up to step 3
+    assert sorted(steps) == [(seed, t) for seed in (0, 1) for t in range(4)]           # each step once
     table = capsys.readouterr().out.split("2 seeds")[1]
-    (tmp_path / "seeds" / "seeds.png").unlink()
-    before = (tmp_path / "seeds" / "seed_0" / "log.csv").read_bytes()
-    assert train_gan.main([*command, "2"]) == 0                        # nothing is left to train
+    assert train_gan.main([*command, "2"]) == 0 and len(steps) == 8    # nothing is left to train
     assert capsys.readouterr().out.split("2 seeds")[1] == table
-    assert (tmp_path / "seeds" / "seed_0" / "log.csv").read_bytes() == before and (tmp_path / "seeds" / "seeds.png").exists()
-    assert train_gan.main([*command, "3"]) == 0                        # a third one
-    assert (tmp_path / "seeds" / "seed_2" / "checkpoint.npz").exists()
+    assert train_gan.main([*command, "3"]) == 0 and len(steps) == 12   # a third one
+
     capsys.readouterr()
-    assert "has --lr 0.001, not 0.5" in fails(capsys, train_gan.main, *command, "3", "--lr", "0.5")
+    for other in (["--lr", "0.5"], ["--batch-size", "9"]):
+        assert f"not {other[1]}" in fails(capsys, train_gan.main, *command, "4", *other)
     single = tmp_path / "seeds" / "seed_0"
     assert "holds a single run" in fails(capsys, train_gan.main, "--data", "ring", *SMALL, "--seeds", "2", "--out", single)
+    train_gan.main(["--data", "ring", *SMALL, "--lr", "0.5", "--out", str(tmp_path / "mixed" / "seed_0")])
+    capsys.readouterr()
+    assert "has --lr 0.5, not 0.001" in fails(capsys, train_gan.main, "--data", "ring", *SMALL, "--seeds", "2", "--out",
+                                              tmp_path / "mixed")
+
+
+def test_many_seeds_wait_after_ctrl_c(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(training.Run, "train", lambda run, *arguments: False)
+    assert train_gan.main(["--data", "ring", *SMALL, "--seeds", "2", "--out", str(tmp_path)]) == 0
+    assert "the other seeds are waiting" in capsys.readouterr().out and not (tmp_path / "seed_1").exists()
 
 
 def test_a_dry_run_leaves_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert train_gan.main(["--data", "ring", "--dry-run", "--batch-size", "2"]) == 0
-    assert "it wrote is gone again" in capsys.readouterr().out and not [*tmp_path.iterdir()]
+    assert "went well; what it wrote is gone again" in capsys.readouterr().out and not [*tmp_path.iterdir()]
+
 
 @pytest.mark.parametrize("options, said", [
     ("--data ring --augment flip", "--augment is for images"), ("--penalty dragan", "no penalty 'dragan'"),

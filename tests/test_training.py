@@ -189,12 +189,24 @@ def test_a_network_that_is_not_in_training_any_more_is_not_to_blame(tmp_path):
     assert np.isfinite(run.gan.D.theta).all()
 
 
-@pytest.mark.parametrize("labels", [np.arange(-1, 9), np.arange(1, 11)])
-def test_labels_that_are_no_class_are_refused(tmp_path, labels):
+def conditional_run(out, labels):
     G, D = mg.models.build("mlp_gan", mg.host_rng(0), (8, 8, 1), classes=10)
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam(), classes=10)
-    with pytest.raises(ValueError, match="labels of 10 classes are 0 to 9, got"):
-        training.Run(gan, X[:10], tmp_path, labels=labels)
+    return training.Run(gan, X[:10], out, labels=labels, batch_size=4)
+
+
+def test_other_labels_are_other_data(tmp_path):
+    run = conditional_run(tmp_path, list(range(10)))
+    run.start()
+    conditional_run(tmp_path, np.arange(10)).resume(1)
+    with pytest.raises(ValueError, match="trained on other data: 10 samples, here as many"):
+        conditional_run(tmp_path, 9 - np.arange(10)).resume(1)
+
+
+@pytest.mark.parametrize("labels", [np.arange(-1, 9), np.arange(1, 11), np.arange(10) / 2])
+def test_labels_that_are_no_class_are_refused(tmp_path, labels):
+    with pytest.raises(ValueError, match="labels of 10 classes are whole numbers, 0 to 9, got"):
+        conditional_run(tmp_path, labels)
 
 
 def test_the_first_bad_layer_is_found(tmp_path):

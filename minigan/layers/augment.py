@@ -56,8 +56,7 @@ class Augmentation(RandomLayer):
         raise NotImplementedError(f"{self} has no transform")
 
     def adjoint(self, dy, T):
-        """T itself, unless the subclass has another."""
-        return self.transform(dy, T)
+        raise NotImplementedError(f"{self} has no adjoint")
 
 
 class RandomFlip(Augmentation):
@@ -75,6 +74,8 @@ class RandomFlip(Augmentation):
 
     def transform(self, x, mirrored):
         return xp.where(mirrored, x[:, :, ::-1], x)
+
+    adjoint = transform                        # T* = T
 
 
 class RandomRotate90(Augmentation):
@@ -197,3 +198,5 @@ class Cutout(Augmentation):
 
     def transform(self, x, mask):
         return mask.astype(x.dtype) * x
+
+    adjoint = transform                        # T* = T

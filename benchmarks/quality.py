@@ -167,8 +167,9 @@ def standard_error(values):
 
 
 def print_row(name, steps, runs, modes, quality, reverse_kl):
-    print(f"{name:<28}{steps:>8,}{runs:>6}{modes[0]:>7.1f} ± {modes[1]:.1f}{quality[0]:>8.1f} ± {quality[1]:.1f} %"
-          f"{reverse_kl[0]:>9.3f} ± {reverse_kl[1]:.3f}")
+    line = (f"{name:<28}{steps:>8,}{runs:>6}{modes[0]:>7.1f} ± {modes[1]:.1f}{quality[0]:>8.1f} ± {quality[1]:.1f} %"
+            f"{reverse_kl[0]:>9.3f} ± {reverse_kl[1]:.3f}")
+    print(line.replace("± nan", "     "))              # a single run has no spread
 
 
 if __name__ == "__main__":

@@ -167,9 +167,14 @@ def standard_error(values):
 
 
 def print_row(name, steps, runs, modes, quality, reverse_kl):
-    line = (f"{name:<28}{steps:>8,}{runs:>6}{modes[0]:>7.1f} ± {modes[1]:.1f}{quality[0]:>8.1f} ± {quality[1]:.1f} %"
-            f"{reverse_kl[0]:>9.3f} ± {reverse_kl[1]:.3f}")
-    print(line.replace("± nan", "     "))              # a single run has no spread
+    print(f"{name:<28}{steps:>8,}{runs:>6}{plus_minus(modes, 1):>13}{plus_minus(quality, 1) + ' %':>16}"
+          f"{plus_minus(reverse_kl, 3):>17}")
+
+
+def plus_minus(value, digits):
+    """mean ± standard error, or the mean alone: a single run has no spread."""
+    mean, error = value
+    return f"{mean:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def snapshot(game, **arrays) -> dict:
 
 def restore(game, content, path="checkpoint", generators=True) -> None:
     """Put what `load` returned into a game of the same make. Raises CheckpointError, before anything is changed, if its
-    networks or optimizers have other arrays, other shapes or another dtype.
+    parts have other arrays, other shapes or another dtype.
 
     generators=False leaves the random generators of Dropout and the like as they are. So the checkpoint of a GPU opens on a
     CPU, whose generators draw other numbers, and the other way round."""

@@ -25,7 +25,7 @@ def linear(start, end, steps):
 def constant_then_linear(start, end, steps):
     """start for the first half of the steps, then in a straight line to end: first G finds its place, then it comes to rest.
 
-    Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593, appendix 7.1
+    Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593, training details
     """
     return _ramp("constant_then_linear", start, end, steps, lambda t: max(0.0, 2 * t - 1))
 
@@ -47,8 +47,7 @@ def exponential(start, factor, every):
     return lambda step: start * factor ** (step / every)
 
 
-by_name = {function.__name__: function for function in (
-    constant, linear, constant_then_linear, cosine, exponential)}
+by_name = {function.__name__: function for function in (constant, linear, constant_then_linear, cosine, exponential)}
 
 
 def parse(text):

@@ -36,7 +36,8 @@ class Run:
     schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
     capture           on a GPU, run GAN.train_step as one CUDA graph (GAN.capture); steps of D or G alone run as they are
     doctor            looks at the GAN every `doctor_every` steps; what he has to say is printed (minigan/doctor.py)
-    Errors    ValueError for an empty x;  FileExistsError if `out` holds another run;  OSError if it cannot be written
+    Errors    ValueError for an empty x and for labels that are no classes;  FileExistsError if `out` holds another run;
+              OSError if it cannot be written
     """
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,

@@ -32,7 +32,8 @@ class _ArrayModule:
 
 xp = _ArrayModule()
 FORMULAS = []                   # all that is decorated with `fuse`
-PIECE_BYTES = 4 << 20           # of the columns of a convolution at a time; see `pieces`
+PIECE_BYTES = 4 << 20           # of the columns of a convolution at a time, on a CPU
+GPU_PIECE_BYTES = 128 << 20     # and on a GPU; see `pieces`
 _chosen = None                  # the array module; None until something is first computed
 _device = None                  # "cpu", "cuda:0", "cuda:1" ...
 _tf32 = False
@@ -168,6 +169,18 @@ def fuse(formula):
     return late
 
 
+def kernel(name, text):
+    """text, some lines of CUDA, as a function kernel(a, out), on a GPU: they run once for each element b of the array `out`,
+    number i of it, all side by side. a[j] are the elements of the array a, and T is their type. For what no formula of `fuse`
+    can say; minigan/columns.py has the only two."""
+    return _kernel(_module(), name, text)
+
+
+@functools.cache
+def _kernel(module, name, text):
+    return module.ElementwiseKernel("raw T a", "T b", text, name)
+
+
 def each_step(function, dtype):
     """function(), a tuple of Python floats that the host finds anew for each step: a learning rate that falls, the t in
     Adam's formula. All such numbers come by this door: a step that is captured as a CUDA graph (minigan/capture.py) would
@@ -193,9 +206,9 @@ def capturing(capture):
 
 
 def pieces(N, bytes_each):
-    """Slices that cut N things, of so many bytes each, into pieces that fit into a core's share of the caches; on a GPU,
-    which wants much work at once, a single one."""
-    n = max(1, PIECE_BYTES // bytes_each) if device() == "cpu" else N
+    """Slices that cut N things, of so many bytes each, into pieces: on a CPU they fit into a core's share of the caches; a GPU
+    wants much work at once, and its pieces only have to leave room in its memory for other things."""
+    n = max(1, (PIECE_BYTES if device() == "cpu" else GPU_PIECE_BYTES) // bytes_each)
     return [slice(i, min(i + n, N)) for i in range(0, N, n)]
 
 

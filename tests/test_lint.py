@@ -13,7 +13,7 @@ import minigan
 PACKAGE = pathlib.Path(minigan.__file__).parent
 SOURCES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
            for path in sorted(PACKAGE.rglob("*.py"))}
-ON_DEVICE = ("losses", "penalties", "optimizers", "rules", "capture", "gan", "translation", "cyclegan")    # as the layers
+ON_DEVICE = ("columns", "losses", "penalties", "optimizers", "rules", "capture", "gan", "translation", "cyclegan")    # as the layers
 
 
 def dotted(node):
@@ -187,7 +187,7 @@ def test_the_rule_passes_good_code(rule):
 # --- imports run one way ---
 
 MIDDLE = ["losses", "penalties", "optimizers"]         # and all that is not named here: models, gradcheck, checkpoint
-LOW = ["parallel", "initializers", "cublas"]
+LOW = ["parallel", "initializers", "cublas", "columns"]
 FLOORS = [["backend", "threads"], LOW, ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"],
           ["training", "recipe", "lesson"], ["__init__"]]
 

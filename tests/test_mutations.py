@@ -541,14 +541,14 @@ def test_a_layer_that_goes_back_as_in_the_other_mode_is_caught(case, mode):
 
 # --- mistakes inside a convolution ---
 
-def tap_missing_in_col2im(cols, shape, K, S, padding, good=convolution.col2im):
+def tap_missing_in_col2im(cols, shape, K, S, padding, out, good=convolution.col2im):
     taps = cols.reshape(-1, K * K, shape[3]).copy()
     taps[:, -1] = 0
-    return good(taps.reshape(cols.shape), shape, K, S, padding)
+    return good(taps.reshape(cols.shape), shape, K, S, padding, out)
 
 
-def taps_transposed_in_col2im(cols, shape, K, S, padding, good=convolution.col2im):
-    return good(cols.reshape(-1, K, K, shape[3]).transpose(0, 2, 1, 3).reshape(cols.shape), shape, K, S, padding)
+def taps_transposed_in_col2im(cols, shape, K, S, padding, out, good=convolution.col2im):
+    return good(cols.reshape(-1, K, K, shape[3]).transpose(0, 2, 1, 3).reshape(cols.shape), shape, K, S, padding, out)
 
 
 def tap_missing_in_im2col(x, K, S, padding, good=convolution.im2col):
@@ -557,9 +557,9 @@ def tap_missing_in_im2col(x, K, S, padding, good=convolution.im2col):
     return cols
 
 
-def overlaps_averaged_in_col2im(cols, shape, K, S, padding, good=convolution.col2im):
+def overlaps_averaged_in_col2im(cols, shape, K, S, padding, out, good=convolution.col2im):
     """As x[...] = patch in place of x[...] += patch would be: right only where no patches overlap."""
-    return good(cols, shape, K, S, padding) / np.maximum(1, good(np.ones_like(cols), shape, K, S, padding))
+    out[...] = good(cols, shape, K, S, padding) / np.maximum(1, good(np.ones_like(cols), shape, K, S, padding))
 
 
 def stride_forgotten_in_conv_weight_grad(x, dy, K, S, padding):

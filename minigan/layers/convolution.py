@@ -38,48 +38,9 @@ Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transp
 import numpy as np
 
 from minigan.backend import channel_sum, pieces, xp
+from minigan.columns import col2im, im2col, pad_and_count
 from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
-
-
-def pad_and_count(size, K, S, padding):
-    """(before, after, outputs) along an axis of `size` pixels: the zeros to add on either side, the kernel's positions."""
-    if padding == "same":
-        outputs = -(-size // S)                        # ⌈size / S⌉
-        total = max((outputs - 1) * S + K - size, 0)
-        return total // 2, total - total // 2, outputs
-    pad = 0 if padding == "valid" else padding
-    return pad, pad, (size + 2 * pad - K) // S + 1
-
-
-def im2col(x, kernel_size, stride, padding):
-    """Every patch of the images as a row: x (N, H, W, C) -> (N·OH·OW, K·K·C)."""
-    K, S = kernel_size, stride
-    N, H, W, C = x.shape
-    top, bottom, OH = pad_and_count(H, K, S, padding)
-    left, right, OW = pad_and_count(W, K, S, padding)
-    if top or bottom or left or right:
-        image, x = x, xp.zeros((N, top + H + bottom, left + W + right, C), x.dtype)
-        x[:, top:top + H, left:left + W] = image
-    n, h, w, c = x.strides                             # bytes from one image, row, pixel, channel to the next
-    patches = xp.lib.stride_tricks.as_strided(x, (N, OH, OW, K, K, C), (n, S * h, S * w, h, w, c))     # a view of x
-    return patches.reshape(N * OH * OW, K * K * C)     # here it is copied (unless K = S = 1)
-
-
-def col2im(cols, shape, kernel_size, stride, padding):
-    """The adjoint of im2col: adds every row, as a patch, into images of `shape`: (N·OH·OW, K·K·C) -> (N, H, W, C)."""
-    K, S = kernel_size, stride
-    N, H, W, C = shape
-    top, bottom, OH = pad_and_count(H, K, S, padding)
-    left, right, OW = pad_and_count(W, K, S, padding)
-    patches = cols.reshape(N, OH, OW, K, K, C)
-    rows = xp.zeros((N, top + H + bottom, OW, K, C), cols.dtype)
-    for i in range(K):                                 # row i of all patches at once; among these none overlap
-        rows[:, i:i + OH * S:S] += patches[:, :, :, i]
-    x = xp.zeros((N, top + H + bottom, left + W + right, C), cols.dtype)
-    for j in range(K):                                 # then their columns, in the same way
-        x[:, :, j:j + OW * S:S] += rows[:, :, :, j]
-    return x[:, top:top + H, left:left + W]
 
 
 # The three functions take the batch in pieces whose `cols` fit into the caches of a CPU: going through main memory these
@@ -104,7 +65,7 @@ def conv_adjoint(y, W, shape, stride, padding):
     x = xp.empty(shape, y.dtype)
     for n in pieces(shape[0], y[0].size // F * K * K * C * y.itemsize):
         cols = y[n].reshape(-1, F) @ W.T                                   # (N OH OW, K K C) = (N OH OW, F) @ (F, K K C)
-        x[n] = col2im(cols, x[n].shape, K, stride, padding)
+        col2im(cols, x[n].shape, K, stride, padding, out=x[n])
     return x
 
 

@@ -1,0 +1,105 @@
+"""im2col and col2im on a GPU: the kernels, compiled for the CPU by the stand-in, against the lines for the CPU.
+
+What the two compute, tests/test_convolution.py says, on every kind of device.
+"""
+import fakecupy
+import numpy as np
+import pytest
+from cases import Convolution, convolutions
+from hypothesis import given, settings, strategies
+
+import minigan as mg
+from minigan import columns
+from minigan.backend import asarray, to_numpy
+from minigan.columns import col2im, im2col, pad_and_count
+from minigan.layers import Conv2D
+
+on_device = pytest.mark.parametrize("backend", ["standin", "cupy"], indirect=True)
+DTYPES = strategies.sampled_from(["float32", "float64"])
+
+
+def arrays(c, dtype):
+    """Images and columns of a convolution, with no zeros."""
+    rng = np.random.default_rng(0)
+    OH, OW = (pad_and_count(size, c.K, c.S, c.padding)[2] for size in (c.H, c.W))
+    shapes = (c.N, c.H, c.W, c.C), (c.N * OH * OW, c.K * c.K * c.C)
+    return [rng.uniform(1, 2, shape).astype(dtype) for shape in shapes]
+
+
+def both(c, dtype, backend):
+    """(im2col, col2im), as NumPy arrays, on the device."""
+    mg.use("cpu" if backend == "numpy" else "cuda")
+    x, cols = map(asarray, arrays(c, dtype))
+    results = im2col(x, c.K, c.S, c.padding), col2im(cols, x.shape, c.K, c.S, c.padding)
+    return [to_numpy(result) for result in results]
+
+
+@on_device
+@settings(max_examples=200)
+@given(convolutions(Conv2D), DTYPES)
+def test_the_kernels_give_the_bits_of_the_lines_for_the_cpu(backend, c, dtype):
+    for found, expected in zip(both(c, dtype, backend), both(c, dtype, "numpy")):
+        np.testing.assert_array_equal(found, expected, strict=True)
+
+
+@on_device
+@pytest.mark.parametrize("C", [1, 2, 3, 4, 8])
+def test_they_do_so_for_any_number_of_channels_and_any_view(backend, C):
+    """Of 4 channels or 8 im2col copies 16 bytes at a time, if it can."""
+    whole = np.random.default_rng(0).standard_normal((3, 7, 6, C + 4)).astype("float32")
+    flat = np.random.default_rng(0).standard_normal(2 * 5 * 4 * C + 1).astype("float32")
+    for view in (lambda x, y: x[..., 4:], lambda x, y: x[::2, :, :, :C], lambda x, y: x.transpose(0, 2, 1, 3)[..., :C],
+                 lambda x, y: y[1:].reshape(2, 5, 4, C)):
+        mg.use("cuda")
+        found = to_numpy(im2col(view(asarray(whole), asarray(flat)), 3, 2, "same"))
+        mg.use("cpu")
+        np.testing.assert_array_equal(found, im2col(view(whole, flat), 3, 2, "same"))
+
+
+def test_each_is_one_kernel_and_nothing_else(standin):
+    x, cols = asarray(np.ones((2, 8, 8, 4), "float32")), asarray(np.ones((32, 64), "float32"))
+    for work in (lambda: im2col(x, 4, 2, "same"), lambda: col2im(cols, x.shape, 4, 2, "same"),
+                 lambda: col2im(cols, x.shape, 4, 2, "same", out=x)):
+        work()
+        standin.launches.clear()
+        with standin.no_sync():
+            work()
+        assert len(standin.launches) == 1
+
+
+def test_col2im_writes_where_it_is_told(backend):
+    cols = asarray(np.arange(32.0 * 36).reshape(32, 36).astype("float32"))
+    out = asarray(np.full((2, 8, 8, 4), 7, "float32"))
+    assert col2im(cols, out.shape, 3, 2, "same", out=out) is out
+    np.testing.assert_array_equal(to_numpy(out), to_numpy(col2im(cols, out.shape, 3, 2, "same")))
+
+
+def test_large_arrays_are_counted_in_64_bits(monkeypatch):
+    texts = []
+    monkeypatch.setattr(columns, "kernel", lambda name, text: texts.append(text) or (lambda a, out: None))
+    for size in (2 ** 31 - 1, 2 ** 31):
+        big, small = np.broadcast_to(np.float32(0), size), np.zeros(1, "float32")
+        columns.run("im2col", "", big, small, C=1)
+        columns.run("im2col", "", small, big, C=1)
+    assert [text.partition(" Index")[0] for text in texts] == 2 * ["typedef unsigned int"] + 2 * ["typedef long long"]
+
+
+@pytest.mark.parametrize("name, right, wrong", [
+    ("IM2COL", "0 <= h && ", ""), ("IM2COL", "w < W", "w <= W"), ("IM2COL", "- left", "- top"), ("IM2COL", "* S + ki", "+ ki"),
+    ("COL2IM", "+ left", ""), ("COL2IM", "oh < OH && ", ""), ("COL2IM", "ki += S", "ki += S + 1"),
+    ("COL2IM", "sum += column", "sum = column"), ("COL2IM", "* K + ki) * K + kj", "* K + kj) * K + ki")])
+def test_a_mistake_in_a_kernel_is_caught(standin, monkeypatch, name, right, wrong):
+    text = getattr(columns, name)
+    assert right in text
+    monkeypatch.setattr(columns, name, text.replace(right, wrong))
+    with pytest.raises((AssertionError, IndexError)):
+        for K, S, padding in ((4, 2, "same"), (3, 1, 1), (2, 2, "valid"), (5, 2, "same")):
+            c = Convolution(N=2, H=5, W=6, C=2, F=1, K=K, S=S, padding=padding)
+            for found, expected in zip(both(c, "float32", "standin"), both(c, "float32", "numpy")):
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_without_a_compiler_the_stand_in_says_what_it_needs(monkeypatch):
+    monkeypatch.setattr(fakecupy.shutil, "which", lambda name: None)
+    with pytest.raises(pytest.skip.Exception, match="C\\+\\+ compiler"):
+        fakecupy._compiled("new", "b = a[i];", "float32")

@@ -13,7 +13,7 @@ import minigan
 PACKAGE = pathlib.Path(minigan.__file__).parent
 SOURCES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
            for path in sorted(PACKAGE.rglob("*.py"))}
-ON_DEVICE = ("columns", "losses", "penalties", "optimizers", "rules", "capture", "gan", "translation", "cyclegan")    # as the layers
+ON_DEVICE = ("columns", "losses", "penalties", "optimizers", "rules", "capture", "gan", "translation", "cyclegan")  # as layers
 
 
 def dotted(node):

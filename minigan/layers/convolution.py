@@ -42,7 +42,6 @@ from minigan.columns import col2im, im2col, pad_and_count
 from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
 
-
 # The three functions take the batch in pieces whose `cols` fit into the caches of a CPU: going through main memory these
 # would cost about as much time as the product itself.
 

@@ -27,11 +27,12 @@ little is left, the part eps / (var + eps), because eps makes y feel the scale o
 """
 import numpy as np
 
-from minigan.backend import channel_sum, fuse, xp
+from minigan.backend import channel_sum, device, fuse, xp
+from minigan.layers.activations import LeakyReLU, ReLU, leaky, leaky_backward
 from minigan.layers.layer import Layer
 from minigan.parallel import index, total
 
-# The four element-wise formulas of the two passes, each one kernel on a GPU (backend.fuse); between them stand the sums.
+# The element-wise formulas of the two passes, each one kernel on a GPU (backend.fuse); between them stand the sums.
 
 @fuse
 def centred(x, mean):
@@ -83,7 +84,7 @@ class BatchNorm(Layer):
         self.add_state("running_mean", np.zeros(C), dtype)
         self.add_state("running_var", np.ones(C), dtype)
 
-    def forward(self, x, train=True):
+    def forward(self, x, train=True, stage_5=scaled):          # NormAndLeaky gives a stage 5 that goes on to the activation
         self.check_input(x, ("...", self.C), self.gamma.dtype)
         M = total(x.size // self.C)                    # total: over all shares of the batch (minigan/parallel.py)
         if train and M == 1:
@@ -100,14 +101,14 @@ class BatchNorm(Layer):
             var = self.running_var
             x_hat = x - self.running_mean
         inv_std = 1 / xp.sqrt(var + self.eps)
-        y = scaled(x_hat, inv_std, self.gamma, self.beta)              # which makes x_hat what it is called
+        y = stage_5(x_hat, inv_std, self.gamma, self.beta)             # which makes x_hat what it is called
         return y, (x_hat, inv_std, train)
 
-    def backward(self, dy, cache, param_grads=True, input_grad=True):
+    def backward(self, dy, cache, param_grads=True, input_grad=True, dy_x_hat=None):
         x_hat, inv_std, train = cache
         self.check_upstream(dy, x_hat.shape, x_hat.dtype)
         dbeta = channel_sum(dy)                        # (C,)
-        dgamma = channel_sum(dy * x_hat)               # (C,)
+        dgamma = channel_sum(dy * x_hat if dy_x_hat is None else dy_x_hat)     # (C,)
         if param_grads:
             self.dgamma += dgamma
             self.dbeta += dbeta
@@ -121,3 +122,53 @@ class BatchNorm(Layer):
     def double_backward(self, v, dy, cache):
         raise ValueError(f"{self} makes every output depend on the whole batch, so a sample has no gradient of its own that a "
                          "penalty could act on; use LayerNorm or InstanceNorm in such a D, or no normalization")
+
+
+# --- with the activation that follows ---
+
+@fuse
+def scaled_leaky(x_hat, inv_std, gamma, beta, alpha):
+    return leaky(scaled(x_hat, inv_std, gamma, beta), alpha)
+
+
+@fuse
+def leaky_scaled_backward(dy, positive, alpha, x_hat):
+    dy = leaky_backward(dy, positive, alpha)
+    return dy, dy * x_hat
+
+
+class NormAndLeaky:
+    """A BatchNorm and the LeakyReLU (or ReLU) after it, as Sequential runs them on a GPU: the same formulas, but BatchNorm's
+    last one and the activation's are one kernel, and so are the activation's backward and the product for dgamma. What goes
+    from the one layer to the other is then not written to memory and read again.
+    """
+
+    def __init__(self, norm, activation):
+        self.norm, self.alpha, self.size = norm, activation.alpha, norm.size
+
+    def forward(self, x, train=True):
+        (y, positive), cache = self.norm.forward(x, train, lambda *numbers: scaled_leaky(*numbers, self.alpha))
+        return y, (positive, cache)
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        positive, (x_hat, *_) = cache
+        self.norm.check_upstream(dy, x_hat.shape, x_hat.dtype)
+        dy, dy_x_hat = leaky_scaled_backward(dy, positive, self.alpha, x_hat)
+        return self.norm.backward(dy, cache[1], param_grads, input_grad, dy_x_hat)
+
+    def double_backward(self, v, dy, cache):
+        return self.norm.double_backward(v, dy, cache[1])      # which raises
+
+
+def joined(layers):
+    """The layers as they are run: on a GPU, a NormAndLeaky in place of each BatchNorm and activation in a row. A CPU has no
+    kernels to join, and there each layer runs by itself."""
+    if device() == "cpu":
+        return layers
+    result = []
+    for layer in layers:
+        if type(layer) in (LeakyReLU, ReLU) and result and type(result[-1]) is BatchNorm:
+            result[-1] = NormAndLeaky(result[-1], layer)
+        else:
+            result.append(layer)
+    return result

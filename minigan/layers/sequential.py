@@ -2,6 +2,7 @@
 from minigan import parallel
 from minigan.backend import xp
 from minigan.layers.layer import Layer
+from minigan.layers.normalization import joined
 
 
 class Sequential(Layer):
@@ -37,37 +38,39 @@ class Sequential(Layer):
         return self.theta.size if "theta" in vars(self) else super().size
 
     # The decorators cut the batch into shares, one for each core; the code below sees one share, or a whole small batch.
+    # On a GPU `joined` makes one of a BatchNorm and its activation.
 
     @parallel.forward_in_shares
     def forward(self, x, train=True):
         caches = []
-        for layer in self.layers:
+        for layer in joined(self.layers):
             x, cache = layer.forward(x, train)
             caches.append(cache)
         return x, caches
 
     @parallel.backward_in_shares
     def backward(self, dy, cache, param_grads=True, input_grad=True):
-        lowest = 0
+        layers, lowest = joined(self.layers), 0
         if not input_grad:                  # then nobody needs a gradient from below the first layer with parameters
-            with_parameters = (i for i, layer in enumerate(self.layers) if param_grads and layer.size)
-            lowest = next(with_parameters, len(self.layers))
-        for i in reversed(range(lowest, len(self.layers))):
-            dy = self.layers[i].backward(dy, cache[i], param_grads, input_grad or i > lowest)
+            with_parameters = (i for i, layer in enumerate(layers) if param_grads and layer.size)
+            lowest = next(with_parameters, len(layers))
+        for i in reversed(range(lowest, len(layers))):
+            dy = layers[i].backward(dy, cache[i], param_grads, input_grad or i > lowest)
         return dy if input_grad else None
 
     @parallel.double_backward_in_shares
     def double_backward(self, v, dy, cache):
         """The backward pass, layer by layer, seen as a forward pass of its own: the derivation is in minigan/penalties.py."""
+        layers = joined(self.layers)
         g = [dy]                            # what each layer's backward was given, from the last layer to the first
-        for layer, kept in reversed([*zip(self.layers, cache)][1:]):           # the first one's result is not needed
+        for layer, kept in reversed([*zip(layers, cache)][1:]):                # the first one's result is not needed
             g.append(layer.backward(g[-1], kept, param_grads=False))
         terms = []
-        for layer, kept, upstream in zip(self.layers, cache, reversed(g)):
+        for layer, kept, upstream in zip(layers, cache, reversed(g)):
             v, s = layer.double_backward(v, upstream, kept)
             terms.append(s)
         s = None                            # ∂P/∂x, on its way down through the forward pass
-        for layer, kept, term in reversed([*zip(self.layers, cache, terms)]):
+        for layer, kept, term in reversed([*zip(layers, cache, terms)]):
             if s is not None:
                 s = layer.backward(s, kept)
             s = term if s is None else s if term is None else s + term

@@ -7,7 +7,8 @@ Everywhere else one writes
 
 `xp` looks its functions up at every use, so `use("cuda")` after the import still takes effect. All that differs between
 the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device,
-making one kernel of a formula. (What only a GPU needs, to run a whole step as one graph, is in capture.py and cublas.py.)
+making one kernel of a formula. (What a GPU needs to run a whole step as one graph is in capture.py and cublas.py, the only
+kernels that are written in CUDA in columns.py.)
 """
 from __future__ import annotations  # so that the generators in the signatures do not load numpy.random
 
@@ -171,9 +172,9 @@ def fuse(formula):
 
 
 def kernel(name, text):
-    """text, some lines of CUDA, as a function kernel(a, out), on a GPU: they run once for each element b of the array `out`,
-    number i of it, all side by side. a[j] are the elements of the array a, and T is their type. For what no formula of `fuse`
-    can say; minigan/columns.py has the only two."""
+    """On a GPU: `text`, some lines of CUDA, as a function kernel(a, out). They run once for each element b of the array `out`,
+    which is number i of it, all side by side; a[j] are the elements of the array `a`, and T is the type of both. For what no
+    formula for `fuse` can say."""
     return _kernel(_module(), name, text)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import gpu_is_missing
 
@@ -70,6 +71,27 @@ def test_floor():
     G, D = [100 * 256, 256 * 512, 512 * 1024, 1024 * 784], [784 * 1024, 1024 * 512, 512 * 256, 256]
     flop = 2 * 4 * (3 * sum(G) - G[0] + 8 * sum(D) - 2 * D[0])
     assert float(line[1]) == pytest.approx(flop / 1e9, abs=0.06)
+
+
+def test_gpu_floor():
+    """On the stand-in, whatever there is here: counts, not times."""
+    lines = run("gpu_floor", "--models", "mlp_gan", "--batches", 4, 8).splitlines()[1:]
+    (kernels, size, _, floor, _), (more_kernels, more, _, _, _) = (line.split("batch")[1].split()[1:] for line in lines)
+    assert 50 < int(kernels) == int(more_kernels) < 300
+    G, D = [100 * 256, 256 * 512, 512 * 1024, 1024 * 784], [784 * 1024, 1024 * 512, 512 * 256, 256]
+    # So many times every weight is read or written: Adam 7, zero_grad 1, a backward pass at least 4, a forward pass 1.
+    at_least = 4 * ((8 + 4 + 1) * sum(G) + (8 + 2 * 4 + 3) * sum(D)) / 1e9
+    assert at_least < float(size) < float(more) < 1.3 * at_least
+    assert float(floor) == pytest.approx(float(size) / 3.35, abs=2e-3)         # so small a batch only moves its weights
+
+
+def test_gpu_floor_of_layers():
+    lines = run("gpu_floor", "--models", "mlp_gan", "--batches", 4, "--layers").splitlines()[1:]
+    rows = {line[:36].strip(): [float(number) for number in line[36:].split()] for line in lines}
+    whole = rows.pop("mlp_gan, batch 4")
+    assert {"G.0 Dense forward", "D.7 Dense backward", "losses, Adam ..."} <= set(rows)
+    assert sum(row[0] for row in rows.values()) == whole[0]
+    np.testing.assert_allclose(np.sum([*rows.values()], axis=0), whole, atol=0.1)
 
 
 def test_layers():

@@ -41,6 +41,16 @@ def centred(x, mean):
 
 
 @fuse
+def inverse_std(var, eps):
+    return 1 / xp.sqrt(var + eps)
+
+
+@fuse
+def move(running, newest, share):
+    running += share * (newest - running)
+
+
+@fuse
 def scaled(x_hat, inv_std, gamma, beta):
     x_hat *= inv_std
     return gamma * x_hat + beta
@@ -95,12 +105,12 @@ class BatchNorm(Layer):
             var = total(channel_sum(square)) / M
             del square                                 # the next arrays can have its memory
             if index() == 0:                           # once for all shares
-                self.running_mean += (1 - self.momentum) * (mean - self.running_mean)
-                self.running_var += (1 - self.momentum) * (var - self.running_var)
+                move(self.running_mean, mean, 1 - self.momentum)
+                move(self.running_var, var, 1 - self.momentum)
         else:
             var = self.running_var
             x_hat = x - self.running_mean
-        inv_std = 1 / xp.sqrt(var + self.eps)
+        inv_std = inverse_std(var, self.eps)
         y = stage_5(x_hat, inv_std, self.gamma, self.beta)             # which makes x_hat what it is called
         return y, (x_hat, inv_std, train)
 

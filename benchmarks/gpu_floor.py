@@ -1,0 +1,88 @@
+"""What does a training step ask of a GPU? Its kernels, bytes and operations, counted without one.
+
+    python benchmarks/gpu_floor.py                     all models, batches 64, 128 and 512
+    python benchmarks/gpu_floor.py --models dcgan_64 --batches 128 --layers           and a line for each layer
+
+The step runs on the stand-in for CuPy of the tests, which notes for each kernel the bytes of the arrays that it reads and
+writes, and the operations of a product. No kernel can be faster than its bytes at the memory's full speed, nor than its
+operations at the full rate of the tensor cores; their sum is the floor of the step, printed for an H100:
+3.35 TB/s, 495 TFLOP/s in TF32 and 67 in float32 (NVIDIA's data sheet of the H100 SXM, without sparsity). A real step takes
+longer: kernels start and end, and few run at full speed. It may also be faster where numbers stay in the cache of 50 MB.
+The floor says which layer is worth a thought, and what a change can bring, before it is measured.
+"""
+import argparse
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+
+from gpu import MODELS, stand_in, use
+from minigan_step import make_gan
+
+import minigan as mg
+
+BYTES_PER_S, TF32_PER_S, FLOAT32_PER_S = 3.35e12, 495e12, 67e12
+
+
+def count(model, batch):
+    """[(who, bytes, operations)] of every kernel of one step, in order; who is "D.2 Conv2D backward", or "" between layers."""
+    import fakecupy
+    use("cuda")
+    gan, real = make_gan(model, batch)
+    noise, who, kernels = mg.rng(1), [""], []
+
+    def note():
+        kernels.extend((who[-1], *work) for work in fakecupy.traffic)
+        fakecupy.traffic.clear()
+
+    def named(method, name):
+        def noting(*arguments, **keywords):
+            note()
+            who.append(name)
+            try:
+                return method(*arguments, **keywords)
+            finally:
+                note()
+                who.pop()
+        return noting
+
+    for network in (gan.G, gan.D):
+        for layer in network:
+            for way in ("forward", "backward"):
+                setattr(layer, way, named(getattr(layer, way), f"{layer.name} {type(layer).__name__} {way}"))
+    fakecupy.traffic.clear()
+    gan.train_step(real, gan.noise(batch, noise))
+    note()
+    return kernels
+
+
+def floor(kernels, rate=TF32_PER_S):
+    """The least time in ms."""
+    return 1000 * sum(max(size / BYTES_PER_S, operations / rate) for _, size, operations in kernels)
+
+
+def line(name, kernels):
+    moved, operations = (sum(kernel[i] for kernel in kernels) for i in (1, 2))
+    return (f"{name:<36}{len(kernels):9d}{moved / 1e9:9.3f}{operations / 1e9:10.1f}{floor(kernels):12.3f}"
+            f"{floor(kernels, FLOAT32_PER_S):14.3f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--batches", nargs="+", type=int, default=[64, 128, 512])
+    parser.add_argument("--layers", action="store_true", help="a line for each layer too, the longest first")
+    args = parser.parse_args()
+    stand_in()
+    print(f"{'alternating step':<36}{'kernels':>9}{'GB':>9}{'GFLOP':>10}{'floor TF32':>12}{'floor float32':>14}  ms")
+    for model in args.models:
+        for batch in args.batches:
+            kernels, layers = count(model, batch), {}
+            for kernel in kernels:
+                layers.setdefault(kernel[0] or "losses, Adam ...", []).append(kernel)
+            print(line(f"{model}, batch {batch}", kernels), flush=True)
+            for name in sorted(layers, key=lambda name: floor(layers[name]), reverse=True) if args.layers else ():
+                print(line("    " + name, layers[name]))
+
+
+if __name__ == "__main__":
+    main()

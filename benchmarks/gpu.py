@@ -6,7 +6,8 @@
 1  Is it right?   5 steps of each model on the CPU and on the GPU, from the same weights with the same noise, end with nearly
                   the same parameters; and so do 20 steps as one CUDA graph each, and 20 steps as they are.
 2  How fast?      ms a step, kernels a step and memory, for each model, batch, TF32 on and off:
-                  minigan  eager; captured: the whole step as one CUDA graph, with its noise (GAN.capture)
+                  minigan  eager; captured: the whole step as one CUDA graph, with its noise (GAN.capture); and this
+                           with a convolution's columns in smaller and larger pieces (backend.pieces), in lines of their own
                   PyTorch  eager; graph: the eager step recorded whole; compiled: torch.compile(mode="reduce-overhead")
 
 Every model and framework has a process of its own, and an error there is a line in the table, not the end. Compiling takes
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 MODELS = ["mlp_gan", "dcgan_28", "dcgan_64", "dcgan_64_stem"]
@@ -107,27 +109,31 @@ def check(model, args):
 
 
 def minigan_rows(model, args):
-    import minigan as mg
-    from minigan_step import make_gan
-    from minigan.backend import synchronize
     for tf32 in (False, True):
         for batch in args.batches:
             for mode in ("eager", "captured"):
-                use("cuda", tf32)
-                pool = sys.modules["cupy"].get_default_memory_pool()
+                yield attempt(partial(minigan_step, model, batch, tf32, mode, args), batch, tf32, mode, args)
+    for size in (16, 32, 64, 512):             # what other pieces of a convolution's columns would do than those of 128 MB
+        measure = partial(minigan_step, model, args.batches[-1], True, "captured", args, size)
+        yield attempt(measure, args.batches[-1], True, f"captured, pieces of {size} MB", args)
 
-                def measure(batch=batch, mode=mode, pool=pool):
-                    pool.free_all_blocks()
-                    gan, real = make_gan(model, batch)
-                    noise = mg.rng(1)
-                    captured = gan.capture(noise)
-                    step = (lambda: captured(real)) if mode == "captured" else (
-                        lambda: gan.train_step(real, gan.noise(batch, noise)))
-                    ms, losses = timed(step, synchronize, args)
-                    graph = graph_of(captured)
-                    memory = pool.total_bytes() + (graph.pool.total_bytes() if graph else 0)
-                    return ms, losses, nodes(graph.graph) if graph else None, memory
-                yield attempt(measure, batch, tf32, mode, args)
+
+def minigan_step(model, batch, tf32, mode, args, piece_size=None):
+    import minigan as mg
+    from minigan_step import make_gan
+    use("cuda", tf32)
+    pool = sys.modules["cupy"].get_default_memory_pool()
+    pool.free_all_blocks()
+    if piece_size:
+        mg.backend.GPU_PIECE_BYTES = piece_size << 20
+    gan, real = make_gan(model, batch)
+    noise = mg.rng(1)
+    captured = gan.capture(noise)
+    step = (lambda: captured(real)) if mode == "captured" else (lambda: gan.train_step(real, gan.noise(batch, noise)))
+    ms, losses = timed(step, mg.backend.synchronize, args)
+    graph = graph_of(captured)
+    memory = pool.total_bytes() + (graph.pool.total_bytes() if graph else 0)
+    return ms, losses, nodes(graph.graph) if graph else None, memory
 
 
 def graph_of(captured):

@@ -12,6 +12,7 @@ The floor says which layer is worth a thought, and what a change can bring, befo
 """
 import argparse
 import os
+from unittest.mock import patch
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 
@@ -19,6 +20,8 @@ from gpu import MODELS, stand_in, use
 from minigan_step import make_gan
 
 import minigan as mg
+from minigan.layers import sequential
+from minigan.layers.normalization import joined
 
 BYTES_PER_S, TF32_PER_S, FLOAT32_PER_S = 3.35e12, 495e12, 67e12
 
@@ -28,30 +31,37 @@ def count(model, batch):
     import fakecupy
     use("cuda")
     gan, real = make_gan(model, batch)
-    noise, who, kernels = mg.rng(1), [""], []
+    noise, kernels = mg.rng(1), []
 
-    def note():
-        kernels.extend((who[-1], *work) for work in fakecupy.traffic)
+    def note(who):
+        kernels.extend((who, *work) for work in fakecupy.traffic)
         fakecupy.traffic.clear()
 
-    def named(method, name):
-        def noting(*arguments, **keywords):
-            note()
-            who.append(name)
-            try:
-                return method(*arguments, **keywords)
-            finally:
-                note()
-                who.pop()
-        return noting
+    class Noted:
+        """A layer, or a NormAndLeaky, as Sequential runs it."""
 
-    for network in (gan.G, gan.D):
-        for layer in network:
-            for way in ("forward", "backward"):
-                setattr(layer, way, named(getattr(layer, way), f"{layer.name} {type(layer).__name__} {way}"))
-    fakecupy.traffic.clear()
-    gan.train_step(real, gan.noise(batch, noise))
-    note()
+        def __init__(self, layer):
+            self.layer, self.size = layer, layer.size
+            norm = getattr(layer, "norm", None)
+            self.name = f"{norm.name} BatchNorm, activation" if norm else f"{layer.name} {type(layer).__name__}"
+
+        def forward(self, *arguments):
+            return self.run(self.layer.forward, "forward", arguments)
+
+        def backward(self, *arguments):
+            return self.run(self.layer.backward, "backward", arguments)
+
+        def run(self, method, way, arguments):
+            note("")
+            result = method(*arguments)
+            note(f"{self.name} {way}")
+            return result
+
+    with patch.object(sequential, "joined", lambda layers: [Noted(layer) for layer in joined(layers)]):
+        note("")
+        kernels.clear()
+        gan.train_step(real, gan.noise(batch, noise))
+        note("")
     return kernels
 
 
@@ -62,7 +72,7 @@ def floor(kernels, rate=TF32_PER_S):
 
 def line(name, kernels):
     moved, operations = (sum(kernel[i] for kernel in kernels) for i in (1, 2))
-    return (f"{name:<36}{len(kernels):9d}{moved / 1e9:9.3f}{operations / 1e9:10.1f}{floor(kernels):12.3f}"
+    return (f"{name:<40}{len(kernels):9d}{moved / 1e9:9.3f}{operations / 1e9:10.2f}{floor(kernels):12.3f}"
             f"{floor(kernels, FLOAT32_PER_S):14.3f}")
 
 
@@ -73,7 +83,7 @@ def main():
     parser.add_argument("--layers", action="store_true", help="a line for each layer too, the longest first")
     args = parser.parse_args()
     stand_in()
-    print(f"{'alternating step':<36}{'kernels':>9}{'GB':>9}{'GFLOP':>10}{'floor TF32':>12}{'floor float32':>14}  ms")
+    print(f"{'alternating step':<40}{'kernels':>9}{'GB':>9}{'GFLOP':>10}{'floor TF32':>12}{'floor float32':>14}  ms")
     for model in args.models:
         for batch in args.batches:
             kernels, layers = count(model, batch), {}

@@ -7,8 +7,8 @@ Everywhere else one writes
 
 `xp` looks its functions up at every use, so `use("cuda")` after the import still takes effect. All that differs between
 the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device,
-making one kernel of a formula. (What a GPU needs to run a whole step as one graph is in capture.py and cublas.py, the only
-kernels that are written in CUDA in columns.py.)
+making one kernel of a formula. (What a GPU needs to run a whole step as one graph is in capture.py and cublas.py; the only two
+kernels written in CUDA are in columns.py.)
 """
 from __future__ import annotations  # so that the generators in the signatures do not load numpy.random
 
@@ -173,8 +173,8 @@ def fuse(formula):
 
 def kernel(name, text):
     """On a GPU: `text`, some lines of CUDA, as a function kernel(a, out). They run once for each element b of the array `out`,
-    which is number i of it, all side by side; a[j] are the elements of the array `a`, and T is the type of both. For what no
-    formula for `fuse` can say."""
+    which is number i of it, all side by side; a[j] are the elements of the array `a`, and T is the type of both. It is
+    compiled at its first use. For what no formula of `fuse` can say."""
     return _kernel(_module(), name, text)
 
 
@@ -217,17 +217,15 @@ def pieces(N, bytes_each):
 def channel_sum(x):
     """Σ over all axes but the last: x (..., C) -> (C,).
 
-    A tall matrix is summed as a wide one: 64 rows of many columns become one row, as a product with a row of ones, and so on,
-    until C columns are left. Over the rows of a tall matrix a GPU would sum with two of its blocks; a wide one keeps all busy.
-    And sums of sums round less: ten to a hundred times, in float32, over 100,000 values.
+    The matrix (M, C) is read as one of 256 long rows, which are added up, and so on, while the number of rows allows it.
+    Over the rows of a tall matrix CuPy would sum with two blocks of a GPU; a wide one keeps all of them busy. And sums of
+    sums round less: ten to a hundred times, in float32, over 100,000 values. (A product with a row of ones would be as fast,
+    but TF32 would round its factors.)
     """
     rows = x.reshape(-1, x.shape[-1])
-    ones = xp.ones((1, len(rows)), x.dtype)
-    while len(rows) > 1:
-        n = math.gcd(len(rows), 64)
-        n = n if n > 1 else len(rows)
-        rows = (ones[:, :n] @ rows.reshape(n, -1)).reshape(-1, x.shape[-1])
-    return rows[0]
+    while 1 < (n := math.gcd(len(rows), 256)) < len(rows):
+        rows = rows.reshape(n, -1).sum(axis=0).reshape(-1, x.shape[-1])
+    return rows.sum(axis=0)
 
 
 def synchronize() -> None:

@@ -4,10 +4,11 @@ What the two are for, and what makes them adjoint, stands in minigan/layers/conv
 numbers get from one place to the other.
 
 On a CPU both are a few copies and sums of large blocks, which stay in its caches. On a GPU each such line would be a kernel
-that goes through the whole memory: with patches of 4 x 4 taps and stride 2, col2im would read or write 23 numbers for each
-number of the image, where 5 are enough: a tap of each of the 4 patches over it, and the sum. So there each of the two is one
-kernel, some lines of CUDA (which is C++), run once for each element b = out[i] of the result, all side by side. From i they
-find out where they are, the last axis first: the channel is i modulo C, the tap's column i / C modulo K, and so on.
+that gets its numbers from the main memory and puts them back there: with patches of 4 x 4 taps and stride 2, col2im would
+read or write 23 numbers for each number of the image, where 5 are enough: a tap of each of the 4 patches over it, and the
+sum. So there each of the two is one kernel, some lines of CUDA (which is C++), run once for each element b = out[i] of the
+result, all side by side. From i they find out where they are, the last axis first: the channel is i modulo C, the tap's
+column i / C modulo K, and so on.
 
 For this, col2im is turned round. A patch must not add itself to the pixels under it, since others do so at the same time; but
 a pixel can collect from the patches over it. It does so in the order of the lines for the CPU: even the bits are the same.
@@ -15,7 +16,7 @@ a pixel can collect from the patches over it. It does so in the order of the lin
 from minigan.backend import device, kernel, xp
 
 IM2COL = """
-    Index rest = i;                                    // cols[n, oh, ow, ki, kj, c] = x[n, h, w, c]
+    Index rest = i;                                    // cols[n, oh, ow, ki, kj, c] = x[n, h, w, c], or 0 outside
     const int c = rest % C;   rest /= C;
     const int kj = rest % K;  rest /= K;
     const int ki = rest % K;  rest /= K;
@@ -24,9 +25,9 @@ IM2COL = """
     b = 0 <= h && h < H && 0 <= w && w < W ? a[((rest * H + h) * W + w) * C + c] : T(0);
 """
 COL2IM = """
-    Index rest = i;                                    // x[n, h - top, w - left, c] = sum of cols[n, oh, ow, ki, kj, c]
+    Index rest = i;                                    // x[n, h - top, w - left, c] = sum of cols[n, oh, ow, ki, kj, c]:
     const int c = rest % C;  rest /= C;
-    const int w = int(rest % W) + left;  rest /= W;
+    const int w = int(rest % W) + left;  rest /= W;    // here h and w are those in the padded image
     const int h = int(rest % H) + top;   rest /= H;
     T sum = 0;
     for (int kj = w % S; kj < K && kj <= w; kj += S) { // w = ow S + kj: the same remainder as kj
@@ -107,7 +108,8 @@ def run(name, text, a, out, **sizes):
 
 
 def wide(x, cols):
-    """The same memory as numbers of 16 bytes, if possible: im2col only copies, and so takes several channels at once."""
+    """Both, in one piece of memory each, as numbers of 16 bytes, if possible: im2col only copies, and so it can take several
+    channels at once."""
     x = xp.ascontiguousarray(x)
     possible = x.shape[3] * x.itemsize % 16 == 0 and x.data.ptr % 16 == 0
     return (x.view("complex128"), cols.view("complex128")) if possible else (x, cols)

@@ -252,8 +252,8 @@ def test_a_state_of_another_kind_is_refused_and_changes_nothing(backend, kind):
 # --- channel_sum ---
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(3,), (1, 1), (1, 5), (7, 3), (1000, 2), (2, 3, 4, 5), (3, 1, 1, 1),
-                                   (8, 28, 28, 2), (64, 64, 1)],
+@pytest.mark.parametrize("shape", [(3,), (1, 1), (1, 5), (7, 3), (0, 3), (1000, 2), (2, 3, 4, 5), (3, 1, 1, 1),
+                                   (8, 28, 28, 2), (64, 64, 1), (256, 2), (1024, 512, 1)],
                          ids=str)
 def test_channel_sum_is_the_sum_over_all_axes_but_the_last(backend, shape, dtype):
     host = np.random.default_rng(0).integers(-99, 100, shape).astype(dtype)     # whole numbers: sums without rounding

@@ -74,25 +74,36 @@ def test_floor():
     assert float(line[1]) == pytest.approx(flop / 1e9, abs=0.06)
 
 
+def counted(*arguments):
+    """{row: [kernels, GB, GFLOP, floor in TF32, floor in float32]} of gpu_floor, on the stand-in whatever there is here."""
+    lines = run("gpu_floor", *arguments).splitlines()[1:]
+    return {line[:40].strip(): [float(number) for number in line[40:].split()] for line in lines}
+
+
 def test_gpu_floor():
-    """On the stand-in, whatever there is here: counts, not times."""
-    lines = run("gpu_floor", "--models", "mlp_gan", "--batches", 4, 8).splitlines()[1:]
-    (kernels, size, _, floor, _), (more_kernels, more, _, _, _) = (line.split("batch")[1].split()[1:] for line in lines)
-    assert 50 < int(kernels) == int(more_kernels) < 300
+    few, many = counted("--models", "mlp_gan", "--batches", 4, 64).values()
+    assert 50 < few[0] == many[0] < 300
     G, D = [100 * 256, 256 * 512, 512 * 1024, 1024 * 784], [784 * 1024, 1024 * 512, 512 * 256, 256]
     # So many times every weight is read or written: Adam 7, zero_grad 1, a backward pass at least 4, a forward pass 1.
     at_least = 4 * ((8 + 4 + 1) * sum(G) + (8 + 2 * 4 + 3) * sum(D)) / 1e9
-    assert at_least < float(size) < float(more) < 1.3 * at_least
-    assert float(floor) == pytest.approx(float(size) / 3.35, abs=2e-3)         # so small a batch only moves its weights
+    assert at_least < few[1] < 1.3 * at_least and few[1] < many[1]
+    assert few[3] == pytest.approx(few[1] / 3.35, abs=2e-3)        # so small a batch only moves its weights
+    assert many[2] == pytest.approx(2 * 64 * (3 * sum(G) - G[0] + 8 * sum(D) - 2 * D[0]) / 1e9, abs=0.06)      # as test_floor
+    assert many[4] > many[3]
 
 
 def test_gpu_floor_of_layers():
-    lines = run("gpu_floor", "--models", "mlp_gan", "--batches", 4, "--layers").splitlines()[1:]
-    rows = {line[:36].strip(): [float(number) for number in line[36:].split()] for line in lines}
-    whole = rows.pop("mlp_gan, batch 4")
-    assert {"G.0 Dense forward", "D.7 Dense backward", "losses, Adam ..."} <= set(rows)
-    assert sum(row[0] for row in rows.values()) == whole[0]
-    np.testing.assert_allclose(np.sum([*rows.values()], axis=0), whole, atol=0.1)
+    rows = counted("--models", "dcgan_28", "--batches", 32, "--layers")
+    whole = rows.pop("dcgan_28, batch 32")
+    assert {"G.1 BatchNorm, activation backward", "D.0 Conv2D forward", "losses, Adam ..."} <= set(rows)
+    np.testing.assert_allclose(np.sum([*rows.values()], axis=0), whole, rtol=0.02)
+    weights = 25 * 64 * 128                            # D.3, 14 x 14 x 64 to 7 x 7 x 128, goes forward three times
+    kernels, size, operations, tf32, float32 = rows["D.3 Conv2D forward"]
+    assert operations == pytest.approx(3 * 2 * 32 * 49 * weights / 1e9, abs=0.01)
+    x, cols, y = 32 * 196 * 64, 32 * 49 * 25 * 64, 32 * 49 * 128
+    expected = 3 * 4 * (x + cols + cols + weights + y + 2 * y)     # im2col, the product, and the bias added in place
+    assert kernels == 3 * 3 and size == pytest.approx(expected / 1e9, rel=0.01, abs=1e-3)
+    assert 0 < tf32 < float32
 
 
 def test_layers():

@@ -20,6 +20,13 @@ class OwnReLU(ReLU):
         return super().backward(2 * dy, cache, param_grads, input_grad)
 
 
+class OwnNorm(BatchNorm):
+    """And so may a normalization."""
+
+    def forward(self, x, train=True):
+        return super().forward(x + 1, train)
+
+
 NETWORKS = {                                           # the layers; how many pairs are joined
     "LeakyReLU": (lambda: [Dense(3, 4), BatchNorm(4), LeakyReLU(0.2)], 1),
     "ReLU": (lambda: [Dense(3, 4), BatchNorm(4), ReLU(), Dense(4, 3), BatchNorm(3), ReLU()], 2),
@@ -28,6 +35,7 @@ NETWORKS = {                                           # the layers; how many pa
     "a network inside": (lambda: [Dense(3, 4), Sequential(BatchNorm(4), ReLU()), BatchNorm(4), ReLU()], 2),
     "another activation": (lambda: [Dense(3, 4), BatchNorm(4), Tanh()], 0),
     "the other order": (lambda: [Dense(3, 4), ReLU(), BatchNorm(4)], 0),
+    "own normalization": (lambda: [Dense(3, 4), OwnNorm(4), ReLU()], 0),
     "own activation": (lambda: [Dense(3, 4), BatchNorm(4), OwnReLU()], 0),
 }
 
@@ -101,6 +109,20 @@ def test_a_penalty_is_refused_as_without_joining(backend):
     net, x = Sequential(network("LeakyReLU"), Dense(4, 1)), draw(host_rng(1), (6, 3), "float32")
     with pytest.raises(ValueError, match="LayerNorm or InstanceNorm"):
         mg.penalties.r1(net, x)
+    net = network("LeakyReLU")
+    y, cache = net.forward(x)
+    with pytest.raises(ValueError, match="LayerNorm or InstanceNorm"):
+        net.double_backward(x, y, cache)
+
+
+def test_what_nobody_asks_for_is_not_computed(standin):
+    net, x = network("first layer"), draw(host_rng(1), (6, 3), "float32")
+    y, cache = net.forward(x)
+    standin.launches.clear()
+    net.backward(y, cache, input_grad=False)
+    assert "normalized_backward" not in standin.launches
+    net.backward(y, cache)
+    assert standin.launches.count("normalized_backward") == 1
 
 
 def slope_forgotten(dy, positive, alpha, x_hat):

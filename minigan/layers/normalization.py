@@ -94,7 +94,7 @@ class BatchNorm(Layer):
         self.add_state("running_mean", np.zeros(C), dtype)
         self.add_state("running_var", np.ones(C), dtype)
 
-    def forward(self, x, train=True, stage_5=scaled):          # NormAndLeaky gives a stage 5 that goes on to the activation
+    def forward(self, x, train=True, finish=scaled):           # NormAndLeaky has a formula that goes on to the activation
         self.check_input(x, ("...", self.C), self.gamma.dtype)
         M = total(x.size // self.C)                    # total: over all shares of the batch (minigan/parallel.py)
         if train and M == 1:
@@ -111,7 +111,7 @@ class BatchNorm(Layer):
             var = self.running_var
             x_hat = x - self.running_mean
         inv_std = inverse_std(var, self.eps)
-        y = stage_5(x_hat, inv_std, self.gamma, self.beta)             # which makes x_hat what it is called
+        y = finish(x_hat, inv_std, self.gamma, self.beta)  # x_hat, so far x - mean, becomes what it is called: stages 4 and 5
         return y, (x_hat, inv_std, train)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True, dy_x_hat=None):
@@ -171,8 +171,8 @@ class NormAndLeaky:
 
 
 def joined(layers):
-    """The layers as they are run: on a GPU, a NormAndLeaky in place of each BatchNorm and activation in a row. A CPU has no
-    kernels to join, and there each layer runs by itself."""
+    """The layers as they are run: on a GPU, a NormAndLeaky in place of each BatchNorm with a LeakyReLU or ReLU after it (not
+    of subclasses, which may compute something else). A CPU has no kernels to join: there each layer runs alone."""
     if device() == "cpu":
         return layers
     result = []

@@ -4,11 +4,13 @@
     python benchmarks/gpu_floor.py --models dcgan_64 --batches 128 --layers           and a line for each layer
 
 The step runs on the stand-in for CuPy of the tests, which notes for each kernel the bytes of the arrays that it reads and
-writes, and the operations of a product. No kernel can be faster than its bytes at the memory's full speed, nor than its
-operations at the full rate of the tensor cores; their sum is the floor of the step, printed for an H100:
-3.35 TB/s, 495 TFLOP/s in TF32 and 67 in float32 (NVIDIA's data sheet of the H100 SXM, without sparsity). A real step takes
-longer: kernels start and end, and few run at full speed. It may also be faster where numbers stay in the cache of 50 MB.
-The floor says which layer is worth a thought, and what a change can bring, before it is measured.
+writes, and the operations of a product. The floor of the step is the sum over its kernels of the longer of two times: that of
+its bytes at the full speed of the memory, and that of its operations at the full rate of the tensor cores. It is printed for
+an H100: 3.35 TB/s, 495 TFLOP/s in TF32 and 67 in float32 (NVIDIA's data sheet of the H100 SXM, without sparsity).
+
+A real step takes longer: kernels start and end, and few run at full speed. It may be faster where numbers stay in the cache, of
+50 MB, from one kernel to the next: small networks do. The floor says which layer is worth a thought, and what a change can
+bring, before it is measured.
 """
 import argparse
 import os

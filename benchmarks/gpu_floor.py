@@ -8,9 +8,9 @@ writes, and the operations of a product. The floor of the step is the sum over i
 its bytes at the full speed of the memory, and that of its operations at the full rate of the tensor cores. It is printed for
 an H100: 3.35 TB/s, 495 TFLOP/s in TF32 and 67 in float32 (NVIDIA's data sheet of the H100 SXM, without sparsity).
 
-A real step takes longer: kernels start and end, and few run at full speed. It may be faster where numbers stay in the cache, of
-50 MB, from one kernel to the next: small networks do. The floor says which layer is worth a thought, and what a change can
-bring, before it is measured.
+A real step takes longer: kernels start and end, and few run at full speed. It may be faster where numbers stay in the cache,
+of 50 MB, from one kernel to the next: those of small networks do. The floor says which layer is worth a thought, and what a
+change can bring, before it is measured.
 """
 import argparse
 import os

@@ -25,7 +25,7 @@ ARGUMENTS = {
     "inverse_std": [(2,), 1e-3], "move": [(2,), (2,), 0.01], "centred": [(3, 4, 2), (2,)],
     "scaled": [(3, 4, 2), (2,), (2,), (2,)], "scaled_backward": [(3, 4, 2), (2,), (2,)],
     "scaled_leaky": [(3, 4, 2), (2,), (2,), (2,), 0.2], "leaky_scaled_backward": [(3, 4, 2), "bool (3, 4, 2)", 0.2, (3, 4, 2)],
-    "normalized_backward": [(3, 4, 2), (3, 4, 2), (2,), (2,), (2,), (2,)], "drop": [(3, 4), (3, 4), 0.3, 1 / 0.7],
+    "normalized_backward": [(3, 4, 2), (3, 4, 2), (2,), (2,), (2,), (2,), 12], "drop": [(3, 4), (3, 4), 0.3, 1 / 0.7],
     "sgd": [(7,), (7,), (7,), 0.1, 0.9], "adam": [(7,)] * 4 + [1e-3, 0.5, 0.001, 1e-8, 0.5, 0.001],
     "write": [(), (), (), (), 0.25, 3.0]}
 CASES = ARGUMENTS | {                                      # in a captured step the numbers that change are arrays

@@ -62,8 +62,8 @@ def scaled_backward(dy, inv_std, gamma):
 
 
 @fuse
-def normalized_backward(dy, x_hat, inv_std, gamma, mean_dy, mean_dy_x_hat):
-    dy = dy - mean_dy - x_hat * mean_dy_x_hat
+def normalized_backward(dy, x_hat, inv_std, gamma, dbeta, dgamma, M):
+    dy = dy - dbeta / M - x_hat * (dgamma / M)
     return gamma * inv_std * dy
 
 
@@ -127,7 +127,7 @@ class BatchNorm(Layer):
         if not train:
             return scaled_backward(dy, inv_std, self.gamma)
         M = total(dy.size // self.C)
-        return normalized_backward(dy, x_hat, inv_std, self.gamma, total(dbeta) / M, total(dgamma) / M)
+        return normalized_backward(dy, x_hat, inv_std, self.gamma, total(dbeta), total(dgamma), M)
 
     def double_backward(self, v, dy, cache):
         raise ValueError(f"{self} makes every output depend on the whole batch, so a sample has no gradient of its own that a "

@@ -23,7 +23,7 @@ from minigan_step import make_gan
 
 import minigan as mg
 from minigan.layers import sequential
-from minigan.layers.normalization import joined
+from minigan.layers.joined import joined
 
 BYTES_PER_S, TF32_PER_S, FLOAT32_PER_S = 3.35e12, 495e12, 67e12
 

@@ -5,7 +5,8 @@ from cases import draw, randomized, run
 
 import minigan as mg
 from minigan.backend import host_rng, to_numpy
-from minigan.layers import BatchNorm, Dense, LeakyReLU, ReLU, Sequential, Tanh, normalization
+from minigan.layers import BatchNorm, Dense, LeakyReLU, ReLU, Sequential, Tanh
+from minigan.layers import joined as joined_layers
 
 on_device = pytest.mark.parametrize("backend", ["standin", "cupy"], indirect=True)
 
@@ -21,7 +22,7 @@ class OwnReLU(ReLU):
 
 
 class OwnNorm(BatchNorm):
-    """And so may a normalization."""
+    """And so may a joined_layers."""
 
     def forward(self, x, train=True):
         return super().forward(x + 1, train)
@@ -77,7 +78,7 @@ def test_which_layers_are_joined(standin, name):
     run(net, x)
     assert standin.launches.count("scaled_leaky") == standin.launches.count("leaky_scaled_backward") == pairs
     mg.use("cpu")
-    assert normalization.joined(net.layers) is net.layers
+    assert joined_layers.joined(net.layers) is net.layers
 
 
 def test_a_pair_saves_two_kernels_and_a_cut_between_its_layers_parts_it(standin):
@@ -130,14 +131,14 @@ def slope_forgotten(dy, positive, alpha, x_hat):
 
 
 def product_of_the_old_dy(dy, positive, alpha, x_hat):
-    return normalization.leaky_backward(dy, positive, alpha), dy * x_hat
+    return joined_layers.leaky_backward(dy, positive, alpha), dy * x_hat
 
 
 @pytest.mark.parametrize("name, broken", [
     ("leaky_scaled_backward", slope_forgotten), ("leaky_scaled_backward", product_of_the_old_dy),
-    ("scaled_leaky", lambda x_hat, inv_std, gamma, beta, alpha: normalization.leaky(gamma * x_hat + beta, alpha))],
+    ("scaled_leaky", lambda x_hat, inv_std, gamma, beta, alpha: joined_layers.leaky(gamma * x_hat + beta, alpha))],
     ids=lambda value: getattr(value, "__name__", value))
 def test_a_mistake_in_a_joined_formula_is_caught(standin, monkeypatch, name, broken):
-    monkeypatch.setattr(normalization, name, broken)
+    monkeypatch.setattr(joined_layers, name, broken)
     with pytest.raises(AssertionError):
         test_joined_layers_compute_what_they_compute_one_by_one("standin", "LeakyReLU", True, {})

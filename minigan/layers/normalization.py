@@ -27,8 +27,7 @@ little is left, the part eps / (var + eps), because eps makes y feel the scale o
 """
 import numpy as np
 
-from minigan.backend import channel_sum, device, fuse, xp
-from minigan.layers.activations import LeakyReLU, ReLU, leaky, leaky_backward
+from minigan.backend import channel_sum, fuse, xp
 from minigan.layers.layer import Layer
 from minigan.parallel import index, total
 
@@ -94,7 +93,7 @@ class BatchNorm(Layer):
         self.add_state("running_mean", np.zeros(C), dtype)
         self.add_state("running_var", np.ones(C), dtype)
 
-    def forward(self, x, train=True, finish=scaled):           # NormAndLeaky has a formula that goes on to the activation
+    def forward(self, x, train=True, finish=scaled):           # another formula in minigan/layers/joined.py
         self.check_input(x, ("...", self.C), self.gamma.dtype)
         M = total(x.size // self.C)                    # total: over all shares of the batch (minigan/parallel.py)
         if train and M == 1:
@@ -132,53 +131,3 @@ class BatchNorm(Layer):
     def double_backward(self, v, dy, cache):
         raise ValueError(f"{self} makes every output depend on the whole batch, so a sample has no gradient of its own that a "
                          "penalty could act on; use LayerNorm or InstanceNorm in such a D, or no normalization")
-
-
-# --- with the activation that follows ---
-
-@fuse
-def scaled_leaky(x_hat, inv_std, gamma, beta, alpha):
-    return leaky(scaled(x_hat, inv_std, gamma, beta), alpha)
-
-
-@fuse
-def leaky_scaled_backward(dy, positive, alpha, x_hat):
-    dy = leaky_backward(dy, positive, alpha)
-    return dy, dy * x_hat
-
-
-class NormAndLeaky:
-    """A BatchNorm and the LeakyReLU (or ReLU) after it, as Sequential runs them on a GPU: the same formulas, but BatchNorm's
-    last one and the activation's are one kernel, and so are the activation's backward and the product for dgamma. What goes
-    from the one layer to the other is then not written to memory and read again.
-    """
-
-    def __init__(self, norm, activation):
-        self.norm, self.alpha, self.size = norm, activation.alpha, norm.size
-
-    def forward(self, x, train=True):
-        (y, positive), cache = self.norm.forward(x, train, lambda *numbers: scaled_leaky(*numbers, self.alpha))
-        return y, (positive, cache)
-
-    def backward(self, dy, cache, param_grads=True, input_grad=True):
-        positive, (x_hat, *_) = cache
-        self.norm.check_upstream(dy, x_hat.shape, x_hat.dtype)
-        dy, dy_x_hat = leaky_scaled_backward(dy, positive, self.alpha, x_hat)
-        return self.norm.backward(dy, cache[1], param_grads, input_grad, dy_x_hat)
-
-    def double_backward(self, v, dy, cache):
-        return self.norm.double_backward(v, dy, cache[1])      # which raises
-
-
-def joined(layers):
-    """The layers as they are run: on a GPU, a NormAndLeaky in place of each BatchNorm with a LeakyReLU or ReLU after it (not
-    of subclasses, which may compute something else). A CPU has no kernels to join: there each layer runs alone."""
-    if device() == "cpu":
-        return layers
-    result = []
-    for layer in layers:
-        if type(layer) in (LeakyReLU, ReLU) and result and type(result[-1]) is BatchNorm:
-            result[-1] = NormAndLeaky(result[-1], layer)
-        else:
-            result.append(layer)
-    return result

@@ -1,8 +1,8 @@
 """Sequential, the chain of layers: the chain rule, and one vector theta for all parameters."""
 from minigan import parallel
 from minigan.backend import xp
+from minigan.layers.joined import joined
 from minigan.layers.layer import Layer
-from minigan.layers.normalization import joined
 
 
 class Sequential(Layer):

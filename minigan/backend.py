@@ -74,7 +74,7 @@ def _load_cupy(index):
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         raise RuntimeError(f'minigan.use("cuda") needs CuPy, which cannot be imported here ({error}); '
-                           'install it with: pip install cupy-cuda12x (or cupy-cuda13x, as your driver has it)') from None
+                           'install it with: pip install "cupy-cuda12x[ctk]" (or cuda13x, as your driver has it)') from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:              # CuPy has its own error types, which cannot be named without importing it

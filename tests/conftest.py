@@ -3,6 +3,7 @@ where there is a GPU; `standin` on the stand-in only."""
 import importlib
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")     # before NumPy is loaded: on small matrices threads only wait
 
@@ -31,6 +32,8 @@ def gpu_is_missing():
 @pytest.fixture
 def standin(monkeypatch):
     """The stand-in for CuPy, in use, and with no synchronisation noted yet."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cupyx"]:
+        monkeypatch.delitem(sys.modules, name)         # where CuPy is installed; a part that is loaded late would look for CuPy
     monkeypatch.setitem(sys.modules, "cupy", fakecupy)
     monkeypatch.setattr(cublas, "library", fakecupy.cublas_library)
     mg.use("cuda")
@@ -61,3 +64,36 @@ def backend(request):
         mg.use("cuda" if request.param == "cupy" else "cpu")
     yield request.param
     mg.use("cpu")
+
+
+@pytest.fixture
+def nvrtc(monkeypatch):
+    """nvrtc(name, parameters, text): the machine code of a kernel, for an H100, from NVRTC, the compiler that CuPy calls. It
+    needs no GPU, only to be installed: pip install "cupy-cuda12x[ctk]". (That uses CuPy's own parts, as of version 14.)
+
+    parameters  [(type, name, whether the text gets one element of it)]
+    """
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    compiler = pytest.importorskip("cupy.cuda.compiler", reason="this CuPy has other internals")
+    pathfinder = pytest.importorskip("cuda.pathfinder", reason="CUDA's pathfinder is not installed")
+    try:
+        pathfinder.load_nvidia_dynamic_lib("nvrtc")
+        headers = pathfinder.find_nvidia_header_directory("cudart")
+    except pathfinder.DynamicLibNotFoundError:
+        headers = None
+    if headers is None:
+        pytest.skip("NVRTC or CUDA's headers are not installed")
+    monkeypatch.setattr(compiler, "_get_arch_for_options_for_nvrtc", lambda arch=None: ("-arch=sm_90", "cubin"))
+    own = Path(cupy.__file__).parent / "_core" / "include"
+    options = ("-std=c++17", f"-I{own}", *cupy._core.core._get_cccl_include_options(), f"-I{headers}")
+
+    def compiled(name, parameters, text, preamble=""):
+        arguments = [f"CArray<{kind}, 1, 1, 1> _raw_{name}" if element else f"const {kind} {name}"
+                     for kind, name, element in parameters]
+        elements = [f"{kind} &{name} = _raw_{name}[_ind.get()];" for kind, name, element in parameters if element]
+        source = "".join(f"#include <cupy/{file}>\n" for file in ("complex.cuh", "carray.cuh", "atomics.cuh")) + f"""{preamble}
+            extern "C" __global__ void {name}({", ".join(arguments)}, CIndexer<1, 1> _ind) {{
+                CUPY_FOR(i, _ind.size()) {{ _ind.set(i); {" ".join(elements)} {text}; }}
+            }}"""
+        return compiler.compile_using_nvrtc(source, options)[0]
+    return compiled

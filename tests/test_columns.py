@@ -136,6 +136,17 @@ def test_a_mistake_in_a_kernel_is_caught(standin, monkeypatch, name, right, wron
             assert all(map(same_bits, both(c, "float32", "standin"), both(c, "float32", "numpy")))
 
 
+@pytest.mark.parametrize("index", ["unsigned int", "long long"])
+@pytest.mark.parametrize("name, T", [("IM2COL", "float"), ("IM2COL", "complex<double>"),
+                                     ("COL2IM", "float"), ("COL2IM", "double")])
+def test_nvrtc_compiles_the_kernels(nvrtc, monkeypatch, name, T, index):
+    texts, x = [], np.zeros(1, "float32")
+    monkeypatch.setattr(columns, "kernel", lambda name, text: lambda a, out: texts.append(text.replace("unsigned int", index)))
+    columns.run(name.lower(), getattr(columns, name), x, x, C=3, K=4, S=2, H=8, W=8, OH=4, OW=4, top=1, left=1)
+    parameters = [("CArray<T, 1, 1, 1>", "a", False), ("T", "b", True)]
+    assert nvrtc(name.lower(), parameters, texts[0], f"typedef {T} T;").startswith(b"\x7fELF")
+
+
 def test_without_a_compiler_the_stand_in_says_what_it_needs(monkeypatch):
     monkeypatch.setattr(fakecupy.shutil, "which", lambda name: None)
     with pytest.raises(pytest.skip.Exception, match="C\\+\\+ compiler"):

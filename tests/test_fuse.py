@@ -157,3 +157,17 @@ def a_number_alone(x, value): x[...] = value
 def test_cupy_computes_numbers_among_themselves_in_float16(trace, function):
     """Why 1 - beta is computed outside, and why `write` adds a zero that is an array."""
     assert "float16" in wide_or_narrow(trace(function, lambda array: [array((3,), "float32"), 0.999]))
+
+
+# --- compiled by NVRTC ---
+
+@pytest.mark.parametrize("case", CASES)
+def test_nvrtc_compiles_the_kernel(trace, nvrtc, case):
+    mg.use("cpu")
+    kernel = trace(FORMULAS[case.partition(",")[0]].__wrapped__, lambda array: arguments(case, array))
+    arrays, numbers = {"float32": "float", "bool": "bool"}, {"float64": "double", "int64": "long long"}
+    dtypes = {p.name: str(np.dtype(p.dtype)) for p in kernel.params if p.name != "_ind"}
+    parameters = [((arrays | numbers)[dtype], name, dtype in arrays) for name, dtype in dtypes.items()]
+    assert nvrtc(kernel.name, parameters, kernel.operation, kernel.preamble).startswith(b"\x7fELF")
+    with pytest.raises(Exception, match="undefined"):
+        nvrtc(kernel.name, parameters, kernel.operation + "; undefined_name = 1;", kernel.preamble)

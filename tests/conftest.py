@@ -33,7 +33,7 @@ def gpu_is_missing():
 def standin(monkeypatch):
     """The stand-in for CuPy, in use, and with no synchronisation noted yet."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "cupyx"]:
-        monkeypatch.delitem(sys.modules, name)         # where CuPy is installed; a part that is loaded late would look for CuPy
+        monkeypatch.delitem(sys.modules, name)         # CuPy loads it late: it would find the stand-in
     monkeypatch.setitem(sys.modules, "cupy", fakecupy)
     monkeypatch.setattr(cublas, "library", fakecupy.cublas_library)
     mg.use("cuda")

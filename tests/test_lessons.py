@@ -20,7 +20,7 @@ LESSONS = ("backprop_by_hand", "check_your_own_layer", *FEW_STEPS)
 
 def run(lesson, *arguments, cwd=ROOT, **environment):
     """The finished process. One thread of BLAS: on a busy machine its threads would wait for each other."""
-    hidden = {"DISPLAY", "MINIGAN_DEVICE", "PYTHONPATH"}
+    hidden = {"DISPLAY", "MINIGAN_DEVICE"}
     clean = {name: value for name, value in os.environ.items() if name not in hidden}
     return subprocess.run([sys.executable, ROOT / "examples" / f"{lesson}.py", *map(str, arguments)], cwd=cwd,
                           timeout=120, capture_output=True, text=True, encoding="utf-8",

@@ -6,8 +6,8 @@
 1  Is it right?   5 steps of each model on the CPU and on the GPU, from the same weights with the same noise, end with nearly
                   the same parameters; and so do 20 steps as one CUDA graph each, and 20 steps as they are.
 2  How fast?      ms a step, kernels a step and memory, for each model, batch, TF32 on and off:
-                  minigan  eager; captured: the whole step as one CUDA graph, with its noise (GAN.capture); and this
-                           with a convolution's columns in smaller and larger pieces (backend.pieces), in lines of their own
+                  minigan  eager; captured: the whole step as one CUDA graph, with its noise (GAN.capture); and this, for
+                           the last batch, with a convolution's columns in other pieces (backend.pieces), in lines of their own
                   PyTorch  eager; graph: the eager step recorded whole; compiled: torch.compile(mode="reduce-overhead")
 
 Every model and framework has a process of its own, and an error there is a line in the table, not the end. Compiling takes

@@ -5,8 +5,8 @@
 
 The step runs on the stand-in for CuPy of the tests, which notes for each kernel the bytes of the arrays that it reads and
 writes, and the operations of a product. The floor of the step is the sum over its kernels of the longer of two times: that of
-its bytes at the full speed of the memory, and that of its operations at the full rate of the tensor cores. It is printed for
-an H100: 3.35 TB/s, 495 TFLOP/s in TF32 and 67 in float32 (NVIDIA's data sheet of the H100 SXM, without sparsity).
+its bytes at the full speed of the memory, and that of its operations at the full rate. It is printed for an H100: 3.35 TB/s,
+495 TFLOP/s in TF32, by the tensor cores, and 67 in float32 (NVIDIA's data sheet of the H100 SXM, without sparsity).
 
 A real step takes longer: kernels start and end, and few run at full speed. It may be faster where numbers stay in the cache,
 of 50 MB, from one kernel to the next: those of small networks do. The floor says which layer is worth a thought, and what a
@@ -23,7 +23,7 @@ from minigan_step import make_gan
 
 import minigan as mg
 from minigan.layers import sequential
-from minigan.layers.joined import joined
+from minigan.layers.joined import NormAndLeaky, joined
 
 BYTES_PER_S, TF32_PER_S, FLOAT32_PER_S = 3.35e12, 495e12, 67e12
 
@@ -44,8 +44,8 @@ def count(model, batch):
 
         def __init__(self, layer):
             self.layer, self.size = layer, layer.size
-            norm = getattr(layer, "norm", None)
-            self.name = f"{norm.name} BatchNorm, activation" if norm else f"{layer.name} {type(layer).__name__}"
+            pair = isinstance(layer, NormAndLeaky)
+            self.name = f"{layer.norm.name} BatchNorm, activation" if pair else f"{layer.name} {type(layer).__name__}"
 
         def forward(self, *arguments):
             return self.run(self.layer.forward, "forward", arguments)

@@ -219,8 +219,8 @@ def channel_sum(x):
 
     The matrix (M, C) is read as one of 256 long rows, which are added up, and so on, while the number of rows allows it.
     Over the rows of a tall matrix CuPy would sum with two blocks of a GPU; a wide one keeps all of them busy. And sums of
-    sums round less: ten to a hundred times, in float32, over 100,000 values. (A product with a row of ones is no way out: TF32
-    would round its factors.)
+    sums round less than one long sum: ten to forty times, in float32, over 100,000 values. (A product with a row of ones is
+    no way out: TF32 would round its factors.)
     """
     rows = x.reshape(-1, x.shape[-1])
     while 1 < (n := math.gcd(len(rows), 256)) < len(rows):

@@ -43,7 +43,7 @@ from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
 
 # The three functions take the batch in pieces whose `cols` fit into the caches of a CPU: going through main memory these
-# would cost about as much time as the product itself.
+# would cost about as much time as the product itself. On a GPU the pieces are large, but leave memory for other things.
 
 def conv(x, W, stride, padding):
     """Convolution: x (N, H, W, C), W (K, K, C, F) -> (N, OH, OW, F)."""

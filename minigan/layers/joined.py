@@ -21,7 +21,13 @@ def leaky_scaled_backward(dy, positive, alpha, x_hat):
 
 
 class NormAndLeaky:
-    """A BatchNorm and the LeakyReLU or ReLU after it."""
+    """A BatchNorm and the LeakyReLU or ReLU after it.
+
+    Shapes    x, y (N, ..., C);  gamma, beta (C,)
+    Forward   z = gamma · x_hat + beta;  y = z where z > 0, else alpha·z
+    Backward  dz = dy where z > 0, else alpha·dy;  then BatchNorm's dx, dgamma and dbeta for the upstream gradient dz
+    Source    as for the two: Ioffe & Szegedy 2015, arXiv:1502.03167; Maas, Hannun & Ng 2013
+    """
 
     def __init__(self, norm, activation):
         self.norm, self.alpha, self.size = norm, activation.alpha, norm.size

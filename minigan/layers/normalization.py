@@ -113,7 +113,7 @@ class BatchNorm(Layer):
         y = finish(x_hat, inv_std, self.gamma, self.beta)  # x_hat, so far x - mean, becomes what it is called: stages 4 and 5
         return y, (x_hat, inv_std, train)
 
-    def backward(self, dy, cache, param_grads=True, input_grad=True, dy_x_hat=None):
+    def backward(self, dy, cache, param_grads=True, input_grad=True, dy_x_hat=None):       # the product dy · x_hat, if known
         x_hat, inv_std, train = cache
         self.check_upstream(dy, x_hat.shape, x_hat.dtype)
         dbeta = channel_sum(dy)                        # (C,)

@@ -16,17 +16,17 @@ import os
 # from NumPy's work in between. OpenBLAS reads this when NumPy is loaded: sleep at once. (After NumPy, it changes nothing.)
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
-from minigan.backend import asarray, device, host_rng, rng, to_numpy, use
+from minigan.backend import asarray, device, host_rng, rng, seed, to_numpy, use
 
 __version__ = "0.1.0"
 
 # Everything else is loaded when it is first used, so that `import minigan` takes hardly longer than `import numpy`.
 _MODULES = ("backend", "capture", "checkpoint", "cyclegan", "datasets", "doctor", "evaluation", "frechet", "gan", "gradcheck",
             "initializers", "layers", "lesson", "losses", "machine", "metrics", "models", "optimizers", "parallel",
-            "penalties", "plots", "recipe", "rules", "schedules", "signs", "threads", "training", "translation")
+            "penalties", "plots", "recipe", "rules", "schedules", "signs", "sums", "threads", "training", "translation")
 _CLASSES = {"CycleGAN": "cyclegan", "GAN": "gan", "Layer": "layers", "Sequential": "layers", "Translation": "translation"}
 
-__all__ = ["asarray", "device", "host_rng", "rng", "to_numpy", "use", *_CLASSES, *_MODULES]
+__all__ = ["asarray", "device", "host_rng", "rng", "seed", "to_numpy", "use", *_CLASSES, *_MODULES]
 
 
 def __getattr__(name):

@@ -15,8 +15,8 @@ from __future__ import annotations  # so that the generators in the signatures d
 import contextlib
 import functools
 import importlib
+import itertools
 import json
-import math
 import os
 
 import numpy as np
@@ -39,6 +39,7 @@ GPU_PIECE_BYTES = 128 << 20     # and on a GPU; see `pieces`
 _chosen = None                  # the array module; None until something is first computed
 _device = None                  # "cpu", "cuda:0", "cuda:1" ...
 _tf32 = False
+_streams = None                 # the seeds of layers made without a generator; see `seed`
 _capture = None                 # the minigan.capture.Captured that is being captured now
 
 
@@ -214,24 +215,40 @@ def pieces(N, bytes_each):
     return [slice(i, min(i + n, N)) for i in range(0, N, n)]
 
 
-def channel_sum(x):
-    """Σ over all axes but the last: x (..., C) -> (C,).
+def quiet():
+    """While the block runs, NumPy does not warn of numbers that overflow: they are looked for and put right. (CuPy never
+    warns.)"""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
-    The matrix (M, C) is read as one of 256 long rows, which are added up, and so on, while the number of rows allows it.
-    Over the rows of a tall matrix CuPy would sum with two blocks of a GPU; a wide one keeps all of them busy. And sums of
-    sums round less than one long sum: ten to forty times, in float32, over 100,000 values. (A product with a row of ones is
-    no way out: TF32 would round its factors.)
-    """
-    rows = x.reshape(-1, x.shape[-1])
-    while 1 < (n := math.gcd(len(rows), 256)) < len(rows):
-        rows = rows.reshape(n, -1).sum(axis=0).reshape(-1, x.shape[-1])
-    return rows.sum(axis=0)
+
+def overflowed(x):
+    """Whether a number in x is not finite. On a GPU, where the answer would have to be waited for, it is no."""
+    return _module() is np and not np.isfinite(x).all()
 
 
 def synchronize() -> None:
     """Wait until the device has done all that was asked of it (a GPU works behind the program's back)."""
     if _module() is not np:
         _module().cuda.Device().synchronize()
+
+
+def seed(number: int) -> None:
+    """Begin anew the streams of all layers that are made without a generator.
+
+    Each such layer takes the next stream of one sequence, which every program begins with seed(0). So two layers never share a
+    stream, and the same program draws the same numbers twice. In a notebook, whose cells run more than once, call it before
+    the networks are built; or pass a generator to every layer, which is best.
+    """
+    global _streams
+    _streams = (np.random.SeedSequence(number, spawn_key=(i,)) for i in itertools.count())
+
+
+def next_stream():
+    """The seed of a layer that was given no generator, for host_rng or rng. It differs from every whole number and list of
+    them."""
+    if _streams is None:
+        seed(0)
+    return next(_streams)
 
 
 def host_rng(seed) -> np.random.Generator:

@@ -8,6 +8,7 @@ import numbers
 
 from minigan import parallel
 from minigan.backend import asarray, each_step, fuse, to_numpy, xp
+from minigan.sums import hypot
 
 
 class Optimizer:
@@ -93,11 +94,14 @@ class Adam(Optimizer):
     theta = theta - lr · m̂ / (√v̂ + eps)             m̂ = m / (1 - beta1ᵗ),  v̂ = v / (1 - beta2ᵗ)
 
     m and v start at zero; the two divisors make them unbiased: after t steps the weights in m add up to 1 - beta1ᵗ.
+    Only the root of v is used, and only the root is kept: root = √v = √(beta2 · root² + (1 - beta2) · dtheta²). That is the
+    hypotenuse of √beta2 · root and √(1 - beta2) · dtheta, which `hypot` finds although the square of a gradient of 2e19 is
+    infinite in float32 and that of 1e-23 zero.
     beta1 = 0.5 is DCGAN's choice: 0.9 remembers a game that has moved on.
     Source    Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; lr and beta1 of Radford et al. 2016, arXiv:1511.06434
     """
 
-    vector_names = ("m", "v")
+    vector_names = ("m", "root")
 
     def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8, *, rules=()):
         check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
@@ -105,20 +109,24 @@ class Adam(Optimizer):
         self.rules = tuple(rules)
 
     def numbers(self):
-        return *super().numbers(), 1 - self.beta1 ** self.t, 1 - self.beta2 ** self.t
+        return *super().numbers(), 1 - self.beta1 ** self.t, math.sqrt(1 - self.beta2 ** self.t)
 
-    def update(self, theta, dtheta, m, v, lr, weights_m, weights_v):
-        adam(theta, dtheta, m, v, lr, 1 - self.beta1, 1 - self.beta2, self.eps, weights_m, weights_v)
+    def update(self, theta, dtheta, m, root, lr, weights_m, root_weights_v):
+        eps = max(self.eps, float(xp.finfo(theta.dtype).tiny))         # where all gradients were 0, the step is 0, not 0/0
+        adam(theta, dtheta, m, root, lr, self.beta1, 1 - self.beta1, math.sqrt(self.beta2), math.sqrt(1 - self.beta2), eps,
+             weights_m, root_weights_v)
 
 
 @fuse
-def adam(theta, dtheta, m, v, lr, newest_m, newest_v, eps, weights_m, weights_v):
-    """newest_m = 1 - beta1 is the weight of the newest gradient in m, weights_m = 1 - beta1ᵗ that of all; so for v."""
-    m += newest_m * (dtheta - m)
-    v += newest_v * (dtheta * dtheta - v)
+def adam(theta, dtheta, m, root, lr, beta1, newest_m, root_beta2, root_newest_v, eps, weights_m, root_weights_v):
+    """newest_m = 1 - beta1 is the weight of the newest gradient in m, weights_m = 1 - beta1ᵗ that of all; root_newest_v and
+    root_weights_v are the roots of the same for v."""
+    m *= beta1
+    m += newest_m * dtheta
+    root[...] = hypot(root_beta2 * root, root_newest_v * dtheta, eps)
     m_unbiased = m / weights_m
-    v_unbiased = v / weights_v
-    theta -= lr * m_unbiased / (xp.sqrt(v_unbiased) + eps)
+    root_unbiased = root / root_weights_v
+    theta -= lr * (m_unbiased / (root_unbiased + eps))
 
 
 def check_range(owner, **arguments):

@@ -34,8 +34,7 @@ Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 20
 from minigan.backend import xp
 from minigan.layers import BatchNorm
 from minigan.layers.layer import Layer
-
-TINY = 1e-20                                           # under the root: its slope at 0 is infinite, at TINY it is not
+from minigan.sums import norm
 
 
 def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
@@ -46,11 +45,11 @@ def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
     Errors    ValueError for a D with BatchNorm; NotImplementedError for a layer that has no double_backward
     """
     g, cache, ones = input_gradient(D, x, known)
-    rows = g.reshape(len(ones), -1)                    # a row for each logit (which sees several samples, if D packs them)
-    norm = xp.sqrt((rows * rows).sum(axis=1, keepdims=True) + TINY)
-    v = (2 * weight / len(ones)) * (norm - target) / norm * rows           # ∂P/∂g = 2 weight/N · (norm - target) · g/norm
+    # A row for each logit (which sees several samples, if D packs them). At g = 0, the kink of the norm, the direction is 0.
+    length, direction = norm(g.reshape(len(ones), -1), axis=1)
+    v = (2 * weight / len(ones)) * (length - target) * direction           # ∂P/∂g = 2 weight/N · (‖g‖ - target) · g/‖g‖
     D.double_backward(v.reshape(g.shape), ones, cache)
-    return weight * ((norm - target) * (norm - target)).mean()
+    return weight * ((length - target) * (length - target)).mean()
 
 
 def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
@@ -74,7 +73,8 @@ def r1(D, real, gamma=10.0, known=0):
     """
     g, cache, ones = input_gradient(D, real, known)
     D.double_backward((gamma / len(ones)) * g, ones, cache)
-    return (0.5 * gamma / len(ones)) * (g * g).sum()
+    g = (0.5 * gamma / len(ones)) ** 0.5 * g
+    return (g * g).sum()
 
 
 def input_gradient(D, x, known=0):

@@ -124,13 +124,13 @@ def build_gan(options, classes=0):
     seed, classes = o["seed"], classes if o["conditional"] else 0
     G, D = models.build(o["model"], host_rng(seed), o["sample_shape"], classes, o["packing"])
     if o["spectral_norm"]:
-        D = normalize(D)
+        D = normalize(D, host_rng([seed, 7]))
     if o["init_from"]:                                 # before GAN copies G into its average
         content = checkpoint.load(o["init_from"])
         for name, network in (("G", G), ("D", D)):
             checkpoint.restore_network(network, content, name, o["init_from"])
     noise_of, factor_of = schedules.parse(o["instance_noise"]), schedules.parse(o["lr_schedule"])
-    # Every random part has a stream of its own, [seed, 3] to [seed, 6]; 0 to 2 are those of training.Run.
+    # Every random part has a stream of its own, [seed, 3] to [seed, 7]; 0 to 2 are those of training.Run.
     noise = InstanceNoise(noise_of(0), rng([seed, 3]))
     penalty = {"none": None, "wgan-gp": penalties.WGANGP(rng([seed, 4]), o["penalty_weight"]),
                "r1": penalties.R1(o["penalty_weight"])}[o["penalty"]]

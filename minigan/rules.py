@@ -7,6 +7,7 @@ beta are few and do no harm.
 import math
 
 from minigan.backend import xp
+from minigan.sums import norm
 
 
 class Rule:
@@ -73,8 +74,8 @@ class ClipNorm(Rule):
     """
 
     def before(self, network, lr):
-        norm = xp.sqrt((network.dtheta * network.dtheta).sum())
-        network.dtheta *= self.amount / xp.maximum(norm, self.amount)
+        length, direction = norm(network.dtheta)
+        network.dtheta[...] = xp.where(length > self.amount, self.amount * direction, network.dtheta)
 
 
 class WeightClip(Rule):

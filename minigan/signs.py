@@ -16,6 +16,7 @@ from minigan import backend
 from minigan.backend import xp
 from minigan.layers import LeakyReLU, Reshape, Sequential, Tanh
 from minigan.losses import CrossEntropy, Hinge, LeastSquares, Wasserstein
+from minigan.sums import norm
 
 
 def measure(gan, real, z, labels=None):
@@ -32,7 +33,7 @@ def measure(gan, real, z, labels=None):
         "accuracy_real": accuracy_real, "accuracy_fake": accuracy_fake,
         "spread": xp.concatenate([logits_real, logits_fake]).std(),
         "push": abs(dlogits).sum(),
-        "gradient_G": xp.sqrt((G.dtheta * G.dtheta).sum()), "gradient_D": xp.sqrt((D.dtheta * D.dtheta).sum()),
+        "gradient_G": norm(G.dtheta)[0][0], "gradient_D": norm(D.dtheta)[0][0],
         "diversity": mean_distance(fake) / (mean_distance(real) + 1e-12)}
     if not isinstance(gan.loss, Wasserstein):
         signs["loss_G"] = loss_G

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.backend import channel_sum, rng_state, scalar, set_rng_state, synchronize, to_numpy, xp
+from minigan.backend import rng_state, scalar, set_rng_state, synchronize, to_numpy, xp
 
 TESTS = pathlib.Path(__file__).parent
 
@@ -247,26 +247,6 @@ def test_a_state_of_another_kind_is_refused_and_changes_nothing(backend, kind):
     with pytest.raises(ValueError, match="continues on the kind of device"):
         set_rng_state(generator, states[kind])
     np.testing.assert_array_equal(draws(generator), draws(mg.rng(5)))
-
-
-# --- channel_sum ---
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(3,), (1, 1), (1, 5), (7, 3), (0, 3), (1000, 2), (2, 3, 4, 5), (3, 1, 1, 1),
-                                   (8, 28, 28, 2), (64, 64, 1), (256, 2), (1024, 512, 1)],
-                         ids=str)
-def test_channel_sum_is_the_sum_over_all_axes_but_the_last(backend, shape, dtype):
-    host = np.random.default_rng(0).integers(-99, 100, shape).astype(dtype)     # whole numbers: sums without rounding
-    for x in (mg.asarray(host), mg.asarray(host)[..., ::-1]):
-        total = channel_sum(x)
-        assert isinstance(total, xp.ndarray) and total.dtype == dtype
-        np.testing.assert_array_equal(to_numpy(total), to_numpy(x).sum(axis=tuple(range(len(shape) - 1))))
-
-
-def test_channel_sum_rounds_little():
-    """One long sum in float32 would be off by about 1e-5."""
-    x = np.random.default_rng(0).uniform(0, 1, (1 << 18, 3)).astype("float32")
-    np.testing.assert_allclose(channel_sum(x), x.sum(axis=0, dtype="float64"), rtol=5e-7)
 
 
 # --- import minigan ---

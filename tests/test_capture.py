@@ -195,7 +195,7 @@ def test_a_number_that_does_not_come_by_the_door_is_frozen(standin):
 
 def _adam_behind_the_door(adam):
     network = adam.network
-    adam.update(network.theta, network.dtheta, adam.m, adam.v, *adam.numbers())
+    adam.update(network.theta, network.dtheta, adam.m, adam.root, *adam.numbers())
 
 
 def test_numbers_by_the_door_follow(standin):

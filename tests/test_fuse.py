@@ -22,14 +22,14 @@ ARGUMENTS = {
     "softplus": [(5, 1)], "sigmoid": [(5, 1)], "as_real": [(5, 1), 0.1, 5], "as_fake": [(5, 1), 5],
     "towards": [(5, 1), 0.9, 5], "above_margin": [(5, 1), 5], "below_margin": [(5, 1), 5],
     "leaky": [(3, 4, 2), 0.2], "leaky_backward": [(3, 4, 2), "bool (3, 4, 2)", 0.2],
-    "inverse_std": [(2,), 1e-3], "move": [(2,), (2,), 0.01], "centred": [(3, 4, 2), (2,)],
+    "rectified": [(3, 4, 2)], "move": [(2,), (2,), 0.01],
     "scaled": [(3, 4, 2), (2,), (2,), (2,)], "scaled_backward": [(3, 4, 2), (2,), (2,)],
     "scaled_leaky": [(3, 4, 2), (2,), (2,), (2,), 0.2], "leaky_scaled_backward": [(3, 4, 2), "bool (3, 4, 2)", 0.2, (3, 4, 2)],
     "normalized_backward": [(3, 4, 2), (3, 4, 2), (2,), (2,), (2,), (2,), 12], "drop": [(3, 4), (3, 4), 0.3, 1 / 0.7],
-    "sgd": [(7,), (7,), (7,), 0.1, 0.9], "adam": [(7,)] * 4 + [1e-3, 0.5, 0.001, 1e-8, 0.5, 0.001],
+    "sgd": [(7,), (7,), (7,), 0.1, 0.9], "adam": [(7,)] * 4 + [1e-3, 0.5, 0.5, 0.99, 0.03, 1e-8, 0.5, 0.03],
     "write": [(), (), (), (), 0.25, 3.0]}
 CASES = ARGUMENTS | {                                      # in a captured step the numbers that change are arrays
-    "sgd, captured": [(7,), (7,), (7,), (), 0.9], "adam, captured": [(7,)] * 4 + [(), 0.5, 0.001, 1e-8, (), ()]}
+    "sgd, captured": [(7,), (7,), (7,), (), 0.9], "adam, captured": [(7,)] * 4 + [(), 0.5, 0.5, 0.99, 0.03, 1e-8, (), ()]}
 FORMULAS = {formula.__name__: formula for formula in backend.FORMULAS if formula.__module__.startswith("minigan.")}
 
 

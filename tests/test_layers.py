@@ -1,10 +1,14 @@
 """Every layer, in every variant, keeps the contract of minigan/layers/layer.py. The layers are listed in cases.py."""
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cases import CASES, Parabola, build, check, convolutions, draw, randomized, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigan as mg
 from minigan import layers
 from minigan.backend import asarray, host_rng, to_numpy, xp
 from minigan.backend import rng as device_rng
@@ -137,8 +141,34 @@ def test_weights_come_from_the_generator_alone(backend):
     assert np.array_equal(one, same) and not np.array_equal(one, other)
 
 
-def test_without_a_generator_the_weights_are_those_of_seed_0(backend):
-    np.testing.assert_array_equal(to_numpy(Dense(4, 3).W), to_numpy(Dense(4, 3, rng=host_rng(0)).W))
+def random_parts():
+    """What layers draw that were given no generator: one array for each."""
+    x = asarray(np.ones((4, 4, 4, 2), "float32"))
+    made = [Dense(8, 8), Dense(8, 8), Conv2D(2, 2, 2), Conv2D(2, 2, 2), layers.Maxout(4, 2, 2), layers.Maxout(4, 2, 2)]
+    drawn = [layer.W for layer in made] + [layers.SpectralNorm(Dense(2, 8)).u for _ in range(2)]
+    for kind in (lambda: Dropout(0.5), lambda: layers.InstanceNoise(1.0), lambda: layers.Brightness(1.0)):
+        drawn += [kind().forward(x)[0] for _ in range(2)]
+    generators = [layers.RandomFlip().rng, layers.RandomShift(1).rng, layers.Cutout(0.5).rng, layers.RandomRotate90().rng]
+    drawn += [generator.random((8,), dtype="float32") for generator in generators]
+    drawn += [mg.rng(0).random((8,), dtype="float32"), mg.rng(1).random((8,), dtype="float32")]
+    return [to_numpy(array).ravel()[:8] for array in drawn]
+
+
+def test_layers_without_a_generator_never_share_a_stream_and_repeat_themselves(backend):
+    mg.seed(0)
+    first, later = random_parts(), random_parts()
+    for i, a in enumerate(first):
+        assert not any(np.array_equal(a, b) for b in [*first[:i], *later[:-2]])
+    mg.seed(0)
+    np.testing.assert_equal(random_parts(), first)
+    mg.seed(1)
+    assert not any(np.array_equal(a, b) for a, b in zip(random_parts()[:-2], first))
+
+
+def test_a_program_draws_the_same_numbers_twice():
+    code = "import minigan as mg; print(mg.layers.Dense(2, 2).W, mg.layers.Dropout(0.5).rng.random(3))"
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert runs[0] == runs[1] != ""
 
 
 # --- dropout is random, so its values need tests of their own ---
@@ -151,17 +181,17 @@ def test_dropout_sets_a_share_of_rate_to_zero_and_scales_the_rest_up(backend):
 
 
 def test_dropout_draws_anew_at_each_call_and_the_seed_decides_what(backend):
-    layer, same, x = Dropout(0.5), Dropout(0.5, rng=device_rng(0)), asarray(np.ones(100))
+    layer, same, x = Dropout(0.5, rng=device_rng(0)), Dropout(0.5, rng=device_rng(0)), asarray(np.ones(100))
     first, second = to_numpy(layer.forward(x)[0]), to_numpy(layer.forward(x)[0])
     assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(to_numpy(same.forward(x)[0]), first)         # without a generator: that of seed 0
+    np.testing.assert_array_equal(to_numpy(same.forward(x)[0]), first)
     np.testing.assert_array_equal(to_numpy(same.forward(x)[0]), second)
 
 
 def test_in_evaluation_dropout_passes_everything_and_draws_nothing(backend):
-    layer, x = Dropout(0.5), asarray(np.ones(100))
+    layer, same, x = Dropout(0.5, rng=device_rng(0)), Dropout(0.5, rng=device_rng(0)), asarray(np.ones(100))
     np.testing.assert_array_equal(to_numpy(layer(x)), 1)
-    np.testing.assert_array_equal(to_numpy(layer.forward(x)[0]), to_numpy(Dropout(0.5).forward(x)[0]))
+    np.testing.assert_array_equal(to_numpy(layer.forward(x)[0]), to_numpy(same.forward(x)[0]))
 
 
 # --- sizes that nobody thought of ---
@@ -229,8 +259,8 @@ MISTAKES = [                                           # error, what the message
     (TypeError, "ConvTranspose2D: expected float32, got int64",
      lambda: ConvTranspose2D(1, 1, 1)(ones(1, 2, 2, 1, dtype="int64"))),
     (TypeError, "BatchNorm: expected float32, got float64", lambda: BatchNorm(2)(ones(5, 2, dtype="float64"))),
-    (TypeError, "LeakyReLU: expected a floating-point dtype, got uint8", lambda: LeakyReLU()(ones(2, dtype="uint8"))),
-    (TypeError, "Dropout: expected a floating-point dtype, got bool", lambda: Dropout(0.3)(ones(2, dtype="bool"))),
+    (TypeError, "LeakyReLU: expected float32 or float64, got uint8", lambda: LeakyReLU()(ones(2, dtype="uint8"))),
+    (TypeError, "Dropout: expected float32 or float64, got bool", lambda: Dropout(0.3)(ones(2, dtype="bool"))),
     (TypeError, "LeakyReLU: alpha must be a number, got '0.2'", lambda: LeakyReLU("0.2")),
     (TypeError, "BatchNorm: eps must be a number, got None", lambda: BatchNorm(2, eps=None)),
     (TypeError, "LayerNorm: eps must be a number", lambda: layers.LayerNorm(2, eps="1e-3")),
@@ -305,3 +335,46 @@ def test_an_upstream_gradient_of_another_dtype_is_refused():
 def test_an_initializer_must_return_the_shape():
     with pytest.raises(ValueError, match=r"Dense: the initializer must return an array of shape \(3, 2\), got \(2, 3\)"):
         Dense(3, 2, initializer=lambda rng, shape: rng.uniform(size=shape[::-1]))
+
+
+# --- what is finite stays finite; what is not is cut off where the formula says so ---
+
+def test_relu_cuts_off_what_has_overflowed(backend):
+    x = asarray(np.array([[-np.inf, -3e38, -1.0, 0.0, 1.0, 3e38, np.inf]], "float32"))
+    for layer in (ReLU(), LeakyReLU(0.0)):
+        y, cache = layer.forward(x)
+        np.testing.assert_array_equal(to_numpy(y), [[0, 0, 0, 0, 1, np.float32(3e38), np.inf]])
+        np.testing.assert_array_equal(to_numpy(layer.backward(xp.ones_like(x), cache)), [[0, 0, 0, 0, 1, 1, 1]])
+    np.testing.assert_array_equal(to_numpy(LeakyReLU(0.5)(x))[0, [0, 2, 6]], [-np.inf, -0.5, np.inf])
+    assert np.isnan(to_numpy(ReLU()(asarray(np.array([np.nan], "float32"))))).all()
+
+
+def test_sigmoid_keeps_both_tails(backend):
+    host = np.array([-np.inf, -100, -50, -20, -18, -17, -1, 0, 1, 17, 20, 50, np.inf], "float32")
+    layer, x = Sigmoid(), asarray(host)
+    y, cache = layer.forward(x)
+    dx = layer.backward(xp.ones_like(x), cache)
+    with np.errstate(over="ignore"):                   # of e to the power of infinity
+        expected = 1 / (1 + np.exp(-host.astype("float64")))
+        slope = expected * (1 / (1 + np.exp(host.astype("float64"))))
+    assert y.dtype == dx.dtype == "float32"
+    np.testing.assert_allclose(to_numpy(y), expected, rtol=1e-6, atol=1e-44)
+    np.testing.assert_allclose(to_numpy(dx), slope, rtol=1e-6, atol=1e-44)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: Dense(2, 3, dtype="float16"), lambda: Conv2D(2, 3, 3, dtype="float16"), lambda: BatchNorm(2, dtype="float16"),
+    lambda: layers.LayerNorm(2, dtype="float16"), lambda: layers.Maxout(2, 3, dtype=np.float16),
+    lambda: Dense(2, 3, dtype="int32"), lambda: Dense(2, 3, dtype="longdouble"), lambda: Dense(2, 3, dtype="complex64"),
+    lambda: ReLU()(asarray(np.ones(3, "float16"))), lambda: Dropout(0.5)(asarray(np.ones(3, "float16")))])
+def test_only_float32_and_float64_are_computed_with(make):
+    with pytest.raises(TypeError, match="float32 or float64"):
+        make()
+
+
+@pytest.mark.parametrize("layer, shape", [
+    (layers.InstanceNorm(4), (5, 1, 1, 4)), (layers.LayerNorm(1), (5, 1)), (layers.LayerNorm(1), (5, 1, 1, 1)),
+    (BatchNorm(4), (1, 4)), (BatchNorm(4), (1, 1, 1, 4))], ids=str)
+def test_a_normalization_of_single_values_is_refused(layer, shape):
+    with pytest.raises(ValueError, match=r"one value a (group|channel), shape \(.*\), has no variance"):
+        layer.forward(np.ones(shape, "float32"))

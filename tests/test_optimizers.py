@@ -160,3 +160,28 @@ def test_the_whole_state_matters(make, leave_out):
 def test_bad_hyper_parameters_are_refused(name, make):
     with pytest.raises(ValueError, match=f"^(SGD|Adam): {name} must be"):
         make()
+
+
+# --- what is finite stays finite ---
+
+EXTREMES = [[2e19, 1.0, 1.0], [1e-3, 1e-3, 1e-3], [3e25, -1e25, 2e25], [3e38, -3e38, 3e38], [1e-25, 2e-25, -1e-25],
+            [0.0, 1e20, 0.0], [1.0, 1e30, 1e-30], [0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("eps", [1e-8, 0.0])
+@pytest.mark.parametrize("beta1", [0.5, 0.9])
+def test_adam_in_float32_goes_as_in_float64_whatever_the_size_of_the_gradient(backend, beta1, eps):
+    optimizer = Adam(1e-2, beta1=beta1, eps=eps)
+    optimizer.bind(Sequential(Dense(len(EXTREMES), 1, bias=False)))
+    optimizer.network.theta[...] = 0
+    for t in range(3):
+        optimizer.network.dtheta[...] = mg.asarray(np.array([g[t] for g in EXTREMES], "float32"))
+        optimizer.step()
+        expected = [textbook_adam(0.0, g[:t + 1], 1e-2, beta1, 0.999, eps or 1e-300) for g in EXTREMES]
+        np.testing.assert_allclose(to_numpy(optimizer.network.theta), expected, rtol=2e-6, atol=1e-12)
+
+
+def test_adam_of_a_dead_unit_without_eps_stands_still(backend):
+    optimizer = bound(Adam(eps=0.0))
+    start = to_numpy(optimizer.network.theta).copy()
+    np.testing.assert_array_equal(run(optimizer, np.zeros((3, start.size))), start)

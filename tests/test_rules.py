@@ -98,3 +98,14 @@ def test_l2_and_decay_differ_under_adam_and_agree_under_sgd():
 def test_amounts_are_checked(amount):
     with pytest.raises(ValueError, match="ClipNorm"):
         ClipNorm(amount)
+
+
+@pytest.mark.parametrize("gradient, expected", [
+    ([3e20, 4e20], [0.6, 0.8]), ([3e38, 3e38], [0.5 ** 0.5] * 2), ([1e-25, 1e-25], [1e-25, 1e-25]), ([0.0, 0.0], [0.0, 0.0]),
+    ([1e-30, 2e20], [0.0, 1.0])])
+def test_clipping_by_norm_of_a_gradient_whose_square_is_no_float32(backend, gradient, expected):
+    net = Sequential(Dense(2, 1, bias=False))
+    net.dtheta[...] = mg.asarray(np.array(gradient, "float32"))
+    with np.errstate(over="ignore"):                   # 3e38 · √2 is infinite, and longer than 1
+        ClipNorm(1.0).before(net, 0.0)
+    np.testing.assert_allclose(to_numpy(net.dtheta), np.array(expected, "float32"), rtol=1e-6, atol=1e-37)

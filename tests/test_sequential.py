@@ -308,10 +308,52 @@ def test_layers_in_a_list_are_refused_because_nothing_would_train_them():
         def __init__(self):
             self.branches = [Dense(2, 2), Dense(2, 2)]
 
-    with pytest.raises(TypeError, match="self.branches is a list of layers, which nothing would train"):
+    with pytest.raises(TypeError, match="self.branches is a list with layers, which nothing would train"):
         Sequential(Parallel())
 
 
 def test_len_and_iteration():
     network = small_network()
     assert len(network) == len(network.layers) and list(network) == network.layers
+
+
+# --- layers that nothing would train ---
+
+class Holds(Layer):
+    """A layer that keeps something in self.parts."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def forward(self, x, train=True):
+        return x, None
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        return dy
+
+
+@pytest.mark.parametrize("hide", [
+    lambda layer: {"a": layer}, lambda layer: [[layer]], lambda layer: ({"a": [layer]},), lambda layer: {layer},
+    lambda layer: {"a": {"b": (layer,)}}], ids=["dict", "nested list", "tuple of dicts", "set", "nested dict"])
+def test_layers_in_any_container_are_refused(hide):
+    with pytest.raises(TypeError, match="self.parts is a .* with layers, which nothing would train"):
+        Sequential(Holds(hide(Dense(3, 2))))
+
+
+@pytest.mark.parametrize("change", [
+    lambda network: network.layers.append(Dense(2, 2)), lambda network: network.layers.pop(),
+    lambda network: network.layers.__setitem__(0, Dense(3, 2)), lambda network: network.layers.reverse(),
+    lambda network: setattr(network, "layers", [Dense(3, 2)]), lambda network: network[1].parts.append(Dense(2, 2)),
+    lambda network: setattr(network[1], "parts", Dense(2, 2)), lambda network: setattr(network[1], "more", [Dense(2, 2)])],
+    ids=["append", "pop", "replace", "reorder", "assign", "fill a list", "put in place of it", "a new attribute"])
+def test_layers_that_come_later_are_refused(change):
+    network = Sequential(Dense(3, 2), Holds([]))
+    with pytest.raises(TypeError, match="fixed when it is made|which nothing would train"):
+        change(network)
+        network.forward(np.ones((4, 3), "float32"))
+
+
+def test_a_layer_in_two_places_is_refused():
+    shared = Dense(3, 3)
+    with pytest.raises(ValueError, match="one layer is in two places"):
+        Sequential(Holds(shared), Holds(shared))

@@ -6,7 +6,7 @@ import pytest
 from cases import Residual, build, check, draw, randomized
 
 import minigan as mg
-from minigan.backend import asarray, host_rng, to_numpy
+from minigan.backend import asarray, host_rng, to_numpy, xp
 from minigan.gradcheck import check_double_backward, check_layer
 from minigan.layers import (
     BatchNorm,
@@ -127,6 +127,7 @@ def test_u_and_v_move_once_in_a_training_pass_and_never_in_evaluation(backend, n
 
 def test_shares_move_u_and_v_once_and_give_the_numbers_of_the_whole(request):
     def run():
+        mg.seed(0)                                     # of u and v
         rng = host_rng(0)
         net = Sequential(SpectralNorm(Conv2D(2, 3, 3, rng=rng, **w)), LeakyReLU(0.2), Flatten(),
                          SpectralNorm(Dense(48, 3, rng=rng, **w)))
@@ -308,3 +309,44 @@ def test_a_mistake_gives_one_error(error, message, call):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value).startswith(message)
+
+
+# --- kernels that are no numbers, for a while ---
+
+@pytest.mark.parametrize("name", INNER)
+@pytest.mark.parametrize("bad", [0.0, 1e-30, 3e38, np.inf, np.nan], ids=str)
+def test_after_a_bad_kernel_sigma_is_found_again(backend, name, bad):
+    make_layer, shape, axis = INNER[name]
+    layer = SpectralNorm(make_layer())
+    x, good = draw(host_rng(0), shape), to_numpy(layer.layer.W).copy()
+    layer.layer.W = asarray(np.full(good.shape, bad))
+    with np.errstate(invalid="ignore"):
+        for _ in range(3):
+            layer.forward(x)
+    layer.layer.W = asarray(good)
+    for _ in range(300):
+        y, cache = layer.forward(x)
+    assert largest_singular_value(cache[1], axis) == pytest.approx(1, rel=1e-9)
+    layer.backward(y, cache)
+    assert np.abs(to_numpy(layer.layer.dW)).max() < 100
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-25, 1e25, 1e38])
+def test_sigma_of_a_kernel_whose_squares_are_no_float32(backend, scale):
+    start = host_rng(0).uniform(-1, 1, (4, 3))
+    layer = SpectralNorm(Dense(4, 3, bias=False, initializer=lambda rng, shape: scale * start))
+    for _ in range(50):
+        y, cache = layer.forward(asarray(np.eye(4, dtype="float32")))
+    np.testing.assert_allclose(to_numpy(y), start / np.linalg.svd(start)[1][0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_layer_that_begins_at_zero_comes_to_life(backend):
+    layer = SpectralNorm(Dense(3, 3, initializer=lambda rng, shape: np.zeros(shape)))
+    x = asarray(np.eye(3, dtype="float32"))
+    y, cache = layer.forward(x)
+    layer.backward(xp.ones_like(y), cache)
+    np.testing.assert_array_equal(to_numpy(layer.layer.dW), 1)         # W_hat is W / 1 there, and dW = xᵀ dy
+    layer.layer.W = asarray(np.diag([3.0, 2.0, 1.0]).astype("float32"))
+    for _ in range(50):
+        y, _ = layer.forward(x)
+    np.testing.assert_allclose(to_numpy(y), np.diag([1, 2 / 3, 1 / 3]), atol=1e-6)

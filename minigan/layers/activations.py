@@ -9,6 +9,11 @@ def leaky(x, alpha):
 
 
 @fuse
+def rectified(x):
+    return xp.maximum(x, 0.0), x > 0                   # not leaky(x, 0): 0 · inf is no number
+
+
+@fuse
 def leaky_backward(dy, positive, alpha):
     slope = xp.maximum(positive.astype(dy.dtype), alpha)               # 1 or alpha; xp.where would be ten times slower
     return slope * dy
@@ -35,7 +40,7 @@ class LeakyReLU(Layer):
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
-        return leaky(x, self.alpha)
+        return leaky(x, self.alpha) if self.alpha else rectified(x)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         positive = cache
@@ -91,9 +96,11 @@ class Sigmoid(Layer):
     """The logistic function, into (0, 1). For showing probabilities; the losses take logits, without it.
 
     Shapes    x, y any
-    Forward   y = 1 / (1 + e⁻ˣ) = (1 + tanh(x/2)) / 2
+    Forward   y = σ(x) = 1 / (1 + e⁻ˣ)
     Backward  dx = dy · y (1 - y)
-    Why       σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 - σ). The form with tanh has no e⁻ˣ that could overflow.
+    Cache     y and 1 - y = σ(-x)
+    Why       σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 - σ). With e = e^(-|x|), which cannot overflow, σ(|x|) = 1 / (1 + e) and σ(-|x|) =
+              e / (1 + e). So both tails keep their digits: at x = 20 y rounds to 1 in float32, and 1 - y is 2·10⁻⁹.
     Source    Rumelhart, Hinton & Williams 1986
     """
 
@@ -101,15 +108,17 @@ class Sigmoid(Layer):
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
-        y = 0.5 * (1 + xp.tanh(0.5 * x))
-        return y, y
+        e = xp.exp(-xp.abs(x))
+        large, small = 1 / (1 + e), e / (1 + e)
+        y, rest = xp.where(x > 0, large, small), xp.where(x > 0, small, large)
+        return y, (y, rest)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
-        y = cache
+        y, rest = cache
         self.check_upstream(dy, y.shape, y.dtype)
-        return dy * y * (1 - y) if input_grad else None
+        return dy * (y * rest) if input_grad else None
 
     def double_backward(self, v, dy, cache):
-        y = cache
-        slope = y * (1 - y)
-        return v * slope, v * dy * (slope * (1 - 2 * y))       # σ'' = σ' (1 - 2σ)
+        y, rest = cache
+        slope = y * rest
+        return v * slope, v * dy * (slope * (rest - y))        # σ'' = σ' (1 - 2σ)

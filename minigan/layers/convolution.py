@@ -37,10 +37,11 @@ Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transp
 """
 import numpy as np
 
-from minigan.backend import channel_sum, pieces, xp
+from minigan.backend import pieces, xp
 from minigan.columns import col2im, im2col, pad_and_count
 from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
+from minigan.sums import channel_sum
 
 # The three functions take the batch in pieces whose `cols` fit into the caches of a CPU: going through main memory these
 # would cost about as much time as the product itself. On a GPU the pieces are large, but leave memory for other things.

@@ -6,6 +6,7 @@ import numpy as np
 from minigan.backend import pieces
 from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
+from minigan.sums import channel_sum
 
 
 class Dense(Layer):
@@ -42,7 +43,7 @@ class Dense(Layer):
             for i in pieces(self.I, 4 * self.O * x.itemsize):      # some rows of dW at a time, which stay in the cache
                 self.dW[i] += x[:, i].T @ dy           # (I, O) = (I, N) @ (N, O)
             if self.bias:
-                self.db += dy.sum(axis=0)              # (O,)
+                self.db += channel_sum(dy)             # (O,)
         return dy @ self.W.T if input_grad else None   # (N, I) = (N, O) @ (O, I)
 
     def double_backward(self, v, dy, cache):

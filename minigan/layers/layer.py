@@ -17,7 +17,9 @@ from numbers import Real
 
 import numpy as np
 
-from minigan.backend import asarray, device, host_rng, xp
+from minigan.backend import asarray, device, host_rng, next_stream, xp
+
+FLOATS = ("float32", "float64")        # float16 would overflow in every sum
 
 
 class Layer:
@@ -65,15 +67,16 @@ class Layer:
     def add_parameter(self, name, value, dtype):
         """Make the host array `value` a trained parameter: self.W with its gradient self.dW, if the name is "W"."""
         value = value.astype(dtype)
-        if value.dtype.kind != "f":
-            raise TypeError(f"{self}: dtype must be a floating-point one, got {dtype!r}")
+        if value.dtype not in FLOATS:
+            raise TypeError(f"{self}: dtype must be float32 or float64, got {dtype!r}")
         vars(self)[name], vars(self)["d" + name] = asarray(value), xp.zeros(value.shape, dtype)
         self.parameter_names += (name,)
         self.array_names += (name, "d" + name)
 
     def add_weight(self, name, shape, initializer, rng, dtype):
-        """A parameter drawn by `initializer` from the host generator `rng`; without one, from the generator of seed 0."""
-        rng = host_rng(0) if rng is None else rng
+        """A parameter drawn by `initializer` from the host generator `rng`; without one, from a stream of its own
+        (backend.seed)."""
+        rng = host_rng(next_stream()) if rng is None else rng
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"{self}: rng must be a host generator, minigan.backend.host_rng(seed), got {rng!r}")
         value = initializer(rng, shape)
@@ -90,6 +93,8 @@ class Layer:
     def __setattr__(self, name, value):
         """layer.W = ... writes into the array W, which is a piece of the network's theta, and keeps it there."""
         if name not in self.array_names:
+            if self.in_network and any(layers_in(value)):
+                raise TypeError(f"{self}: the layers of a network are fixed when it is made; nothing would train self.{name}")
             return super().__setattr__(name, value)
         array = vars(self)[name]
         if value is not array:                         # as it is after layer.W += ...
@@ -101,8 +106,8 @@ class Layer:
     @property
     def children(self):
         for name, value in vars(self).items():
-            if isinstance(value, (list, tuple)) and any(isinstance(item, Layer) for item in value):
-                raise TypeError(f"{self}: self.{name} is a {type(value).__name__} of layers, which nothing would train; "
+            if not isinstance(value, Layer) and any(layers_in(value)):
+                raise TypeError(f"{self}: self.{name} is a {type(value).__name__} with layers, which nothing would train; "
                                 "make it a Sequential, or give each layer an attribute of its own")
         return {name: value for name, value in vars(self).items() if isinstance(value, Layer)}
 
@@ -178,7 +183,7 @@ class Layer:
         return twin
 
     def replace_child(self, name, layer):
-        setattr(self, name, layer)
+        vars(self)[name] = layer
 
     def __copy__(self):
         return copy.deepcopy(self)             # a copy with the same arrays would take them out of their network
@@ -219,6 +224,15 @@ class Layer:
             raise ValueError(f"{self}: expected ({', '.join(map(str, shape))}), got {x.shape}")
         if x.size == 0:
             raise ValueError(f"{self}: got an empty batch, shape {x.shape}; it needs at least one sample")
-        if x.dtype.kind != "f" or (dtype is not None and x.dtype != dtype):
-            raise TypeError(f"{self}: expected {dtype or 'a floating-point dtype'}, got {x.dtype}; nothing is cast "
+        if x.dtype not in FLOATS or (dtype is not None and x.dtype != dtype):
+            raise TypeError(f"{self}: expected {dtype or 'float32 or float64'}, got {x.dtype}; nothing is cast "
                             "silently: convert the data with astype, or build the layer with dtype=")
+
+
+def layers_in(value):
+    """Every layer in a value: itself, or those in a list, tuple, set or dict, however deep."""
+    if isinstance(value, Layer):
+        yield value
+    elif isinstance(value, (list, tuple, set, frozenset, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from layers_in(item)

@@ -4,6 +4,7 @@ import numpy as np
 from minigan.backend import xp
 from minigan.initializers import glorot_uniform
 from minigan.layers.layer import Layer
+from minigan.sums import channel_sum
 
 
 class Maxout(Layer):
@@ -46,7 +47,7 @@ class Maxout(Layer):
         dz = (won * dy[:, None]).reshape(len(x), -1)   # (N, P·O)
         if param_grads:
             self.dW += x.T @ dz                        # (I, P·O) = (I, N) @ (N, P·O)
-            self.db += dz.sum(axis=0)                  # (P·O,)
+            self.db += channel_sum(dz)                 # (P·O,)
         return dz @ self.W.T if input_grad else None   # (N, I) = (N, P·O) @ (P·O, I)
 
     def double_backward(self, v, dy, cache):

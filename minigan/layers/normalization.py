@@ -27,26 +27,16 @@ little is left, the part eps / (var + eps), because eps makes y feel the scale o
 """
 import numpy as np
 
-from minigan.backend import channel_sum, fuse, xp
+from minigan.backend import fuse, xp
 from minigan.layers.layer import Layer
 from minigan.parallel import index, total
+from minigan.sums import average, centred, channel_sum, inverse_std
 
 # The element-wise formulas of the two passes, each one kernel on a GPU (backend.fuse); between them stand the sums.
 
 @fuse
-def centred(x, mean):
-    x_hat = x - mean
-    return x_hat, x_hat * x_hat
-
-
-@fuse
-def inverse_std(var, eps):
-    return 1 / xp.sqrt(var + eps)
-
-
-@fuse
 def move(running, newest, share):
-    running += share * (newest - running)
+    running += share * xp.where(xp.isfinite(newest), newest - running, 0.0)        # a batch that overflowed leaves no trace
 
 
 @fuse
@@ -99,17 +89,17 @@ class BatchNorm(Layer):
         if train and M == 1:
             raise ValueError(f"{self}: one value a channel, shape {x.shape}, has no variance; train on larger batches")
         if train:
-            mean = total(channel_sum(x)) / M
-            x_hat, square = centred(x, mean)
-            var = total(channel_sum(square)) / M
-            del square                                 # the next arrays can have its memory
+            def mean_of(values):
+                return average(lambda part: total(channel_sum(part)), values, M)
+
+            x_hat, mean = centred(x, mean_of)
+            inv_std, var = inverse_std(x_hat, mean_of, self.eps)
             if index() == 0:                           # once for all shares
                 move(self.running_mean, mean, 1 - self.momentum)
                 move(self.running_var, var, 1 - self.momentum)
         else:
-            var = self.running_var
             x_hat = x - self.running_mean
-        inv_std = inverse_std(var, self.eps)
+            inv_std = 1 / xp.sqrt(self.running_var + self.eps)
         y = finish(x_hat, inv_std, self.gamma, self.beta)  # x_hat, so far x - mean, becomes what it is called: stages 4 and 5
         return y, (x_hat, inv_std, train)
 

@@ -1,7 +1,7 @@
 """RandomLayer: what all layers that draw random numbers share, their generator."""
 import numpy as np
 
-from minigan.backend import host_rng, rng_state, set_rng_state
+from minigan.backend import host_rng, next_stream, rng_state, set_rng_state
 from minigan.backend import rng as device_rng
 from minigan.layers.layer import Layer
 from minigan.parallel import crew_size, from_first, index
@@ -10,14 +10,14 @@ from minigan.parallel import crew_size, from_first, index
 class RandomLayer(Layer):
     """Base of the layers that draw random numbers in training.
 
-    rng      a device generator, minigan.backend.rng(seed); without one, that of seed 0. A host generator works too, but on
-             a GPU all that it draws is then copied over: so a layer passes what it draws through `asarray`
+    rng      a device generator, minigan.backend.rng(seed); without one, a stream of its own (backend.seed). A host generator
+             works too, but on a GPU all that it draws is then copied over: so a layer passes what it draws through `asarray`
     """
 
     smallest_share = 128
 
     def __init__(self, rng=None):
-        self.rng = device_rng(0) if rng is None else rng
+        self.rng = device_rng(next_stream()) if rng is None else rng
         if not hasattr(self.rng, "random"):
             raise TypeError(f"{self}: rng must be a generator, minigan.backend.rng(seed), got {rng!r}")
 

@@ -8,6 +8,7 @@ painted by more patches than their neighbours: the checkerboard of many generato
 """
 from minigan.backend import xp
 from minigan.layers.layer import Layer
+from minigan.sums import pairwise_sum
 
 
 class PixelShuffle(Layer):
@@ -68,7 +69,10 @@ class UpSample2D(Layer):
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         f, ((N, H, W, C), dtype) = self.factor, cache
         self.check_upstream(dy, (N, H * f, W * f, C), dtype)
-        return dy.reshape(N, H, f, W, f, C).sum(axis=(2, 4)) if input_grad else None
+        if not input_grad:
+            return None
+        rows = pairwise_sum(dy.reshape(N * H, f, W * f * C))           # of each block: its rows are added, then its columns
+        return pairwise_sum(rows.reshape(N * H * W, f, C)).reshape(N, H, W, C)
 
     def double_backward(self, v, dy, cache):
         return self.forward(v)[0], None

@@ -17,10 +17,12 @@ in Q, ∂Q/∂x_hat = - mean(g · x_hat) · v - mean(v · x_hat) · g, which B c
 
     ∂P/∂x = inv_std · B(∂Q/∂x_hat) - inv_std · x_hat · mean(v · dx)
 """
+import math
+
 import numpy as np
 
-from minigan.backend import channel_sum, xp
 from minigan.layers.layer import Layer
+from minigan.sums import average, centred, channel_sum, inverse_std, pairwise_sum
 
 
 class LayerNorm(Layer):
@@ -44,14 +46,22 @@ class LayerNorm(Layer):
         self.add_parameter("gamma", np.ones(C), dtype)
         self.add_parameter("beta", np.zeros(C), dtype)
 
+    def groups(self, shape):
+        """How x is read, (A, M, B): the M values of each of A · B groups share a mean and a variance."""
+        return shape[0], math.prod(shape[1:]), 1
+
     def mean(self, x):
-        """The mean over the values that share a statistic, in a shape that broadcasts against x."""
-        return x.mean(axis=tuple(range(1, x.ndim)), keepdims=True)
+        """The mean over the values of each group, in a shape that broadcasts against x."""
+        A, M, B = self.groups(x.shape)
+        mean = average(lambda values: pairwise_sum(values.reshape(A, M, B)), x, M)         # (A, B)
+        return mean.reshape(A, *[1] * (x.ndim - 2), B)
 
     def forward(self, x, train=True):
         self.check_input(x, ("...", self.C), self.gamma.dtype)
-        x_hat = x - self.mean(x)
-        inv_std = 1 / xp.sqrt(self.mean(x_hat * x_hat) + self.eps)
+        if self.groups(x.shape)[1] == 1:
+            raise ValueError(f"{self}: one value a group, shape {x.shape}, has no variance; y would not depend on x")
+        x_hat, _ = centred(x, self.mean)
+        inv_std, _ = inverse_std(x_hat, self.mean, self.eps)
         x_hat *= inv_std
         return self.gamma * x_hat + self.beta, (x_hat, inv_std)
 
@@ -85,8 +95,9 @@ class InstanceNorm(LayerNorm):
     Source    Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022
     """
 
-    def mean(self, x):
-        return x.mean(axis=(1, 2), keepdims=True)
+    def groups(self, shape):
+        N, H, W, C = shape
+        return N, H * W, C
 
     def forward(self, x, train=True):
         self.check_input(x, ("N", "H", "W", self.C), self.gamma.dtype)

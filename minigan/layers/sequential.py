@@ -25,12 +25,18 @@ class Sequential(Layer):
             if belongs_to_a_network(layer) or any(layer is other for other in layers[:i]):
                 raise ValueError(f"Sequential: number {i}, {layer}, belongs to a network already; take a part of that "
                                  "network as network[a:b], or an independent copy with copy.deepcopy")
-        self.layers = list(layers)
+        self._consist_of(layers)
         self._gather()
         self.rename(name)
 
+    def _consist_of(self, layers):
+        vars(self).update(layers=list(layers), made_of=tuple(layers))
+
     @property
     def children(self):
+        if tuple(self.layers) != self.made_of:
+            raise TypeError(f"{self}: its layers were changed, but those of a network are fixed when it is made; make a new "
+                            "Sequential")
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
     @property
@@ -77,7 +83,7 @@ class Sequential(Layer):
         return v, s
 
     def replace_child(self, name, layer):
-        self.layers = [*self.layers[:int(name)], layer, *self.layers[int(name) + 1:]]
+        self._consist_of([*self.layers[:int(name)], layer, *self.layers[int(name) + 1:]])
 
     def zero_grad(self):
         self.dtheta[...] = 0
@@ -104,6 +110,10 @@ class Sequential(Layer):
         dtypes = {str(value.dtype) for _, value, _ in self.parameters()} or {"float32"}
         if len(dtypes) > 1:
             raise TypeError(f"Sequential: all layers need the same dtype, got {' and '.join(sorted(dtypes))}")
+        seen = [id(layer) for _, layer in self.walk()]
+        if len(set(seen)) < len(seen):
+            raise ValueError("Sequential: one layer is in two places, and would be trained twice; copy.deepcopy makes a second "
+                             "one")
         dtype = dtypes.pop()
         self.bind(xp.empty(self.size, dtype), xp.empty(self.size, dtype))
         for _, layer in self.walk():
@@ -128,7 +138,8 @@ class Sequential(Layer):
         if step != 1:
             raise ValueError(f"{self}: a part of a network is network[a:b], got a step of {step}")
         part = object.__new__(Sequential)
-        part.layers, part.name, part.in_network = self.layers[index], self.name, True
+        part._consist_of(self.layers[index])
+        part.name, part.in_network = self.name, True
         before = sum(layer.size for layer in self.layers[:start])
         vars(part)["theta"] = self.theta[before:before + part.size]
         vars(part)["dtheta"] = self.dtheta[before:before + part.size]

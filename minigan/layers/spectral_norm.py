@@ -32,14 +32,12 @@ Source    Miyato, Kataoka, Koyama & Yoshida 2018, arXiv:1802.05957, sections 2.1
 """
 import copy
 
-from minigan.backend import host_rng, xp
+from minigan.backend import host_rng, next_stream, xp
 from minigan.layers.convolution import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.layer import Layer
 from minigan.layers.sequential import Sequential
 from minigan.parallel import from_first
-
-TINY = 1e-12                                           # so that a kernel of zeros is divided by this and not by 0
 
 
 class SpectralNorm(Layer):
@@ -56,16 +54,17 @@ class SpectralNorm(Layer):
     smallest_share = 128
 
     def __init__(self, layer, iterations=1, *, rng=None):
-        """rng: the host generator of the vector that the power iteration begins with; without one, that of seed 0."""
+        """rng: the host generator of the vectors that the power iteration begins with; without one, a stream of its own."""
         if not isinstance(layer, (Dense, Conv2D, ConvTranspose2D)):
             raise TypeError(f"{self}: takes a Dense, Conv2D or ConvTranspose2D, got {layer!r}")
         self.check_sizes(iterations=iterations)
         self.layer, self.iterations = layer, iterations
         R, F = self.matrix(layer.W).shape
-        rng = host_rng(0) if rng is None else rng
-        self.add_state("u", rng.standard_normal((R, 1)), layer.W.dtype)
-        self.add_state("v", rng.standard_normal((F, 1)), layer.W.dtype)
-        self.power_iteration(20)                       # near enough for an evaluation before any training
+        rng = host_rng(next_stream()) if rng is None else rng
+        for name, size in (("u", R), ("v", F)):
+            vector = rng.standard_normal((size, 1))
+            self.add_state(name, vector / (vector * vector).sum() ** 0.5, layer.W.dtype)
+        self.power_iteration(self.scaled_kernel()[0], 20)              # near enough for an evaluation before any training
 
     def forward(self, x, train=True):
         W_hat, *uv_sigma = from_first(lambda: self.normalized(train))          # once for all shares (minigan/parallel.py)
@@ -89,17 +88,25 @@ class SpectralNorm(Layer):
 
     def normalized(self, train):
         """(W_hat, u, v, sigma), all of them arrays that no later pass changes."""
+        W, largest = self.scaled_kernel()
         if train:
-            self.power_iteration(self.iterations)
+            self.power_iteration(W, self.iterations)
         u, v = self.u.copy(), self.v.copy()
-        sigma = u.T @ self.matrix(self.layer.W) @ v + TINY             # (1, 1)
-        return self.layer.W / sigma, u, v, sigma
+        sigma = u.T @ self.matrix(W) @ v               # (1, 1)
+        sigma += sigma == 0                            # a kernel of zeros is divided by 1
+        return W / sigma, u, v, largest * sigma
 
-    def power_iteration(self, rounds):
-        M = self.matrix(self.layer.W)
+    def scaled_kernel(self):
+        """(W / largest |W|, largest |W|): it has the u and v of W, and nothing that is made of it overflows."""
+        largest = xp.abs(self.layer.W).max()
+        largest = largest + (largest == 0)
+        return self.layer.W / largest, largest
+
+    def power_iteration(self, W, rounds):
+        M = self.matrix(W)
         for _ in range(rounds):
-            self.u = unit(M @ self.v)                  # (R, 1) = (R, F) @ (F, 1)
-            self.v = unit(M.T @ self.u)                # (F, 1) = (F, R) @ (R, 1)
+            self.u = direction(M @ self.v, self.u)     # (R, 1) = (R, F) @ (F, 1)
+            self.v = direction(M.T @ self.u, self.v)   # (F, 1) = (F, R) @ (R, 1)
 
     def add_gradient(self, dW_hat, W_hat, u, v, sigma):
         along_W = (dW_hat * W_hat).sum()
@@ -124,18 +131,22 @@ class SpectralNorm(Layer):
         return twin
 
 
-def unit(vector):
-    return vector / xp.sqrt((vector * vector).sum() + TINY * TINY)
+def direction(vector, before):
+    """vector / ‖vector‖; `before` where that is no direction: of a kernel of zeros, or one that is not finite. So u and v are
+    unit vectors for ever, and find their way when the kernel is a number again."""
+    length = xp.sqrt((vector * vector).sum())
+    return xp.where(length > 0, vector / (length + (length == 0)), before)         # NaN > 0 is false
 
 
-def normalize(network):
-    """A copy of the network, or of a layer, in which every Dense and every convolution is inside a SpectralNorm."""
+def normalize(network, rng=None):
+    """A copy of the network, or of a layer, in which every Dense and every convolution is inside a SpectralNorm. rng is the
+    host generator of their first vectors."""
     if isinstance(network, Sequential):
-        return Sequential(*map(normalize, network.layers), name=network.name)
+        return Sequential(*(normalize(layer, rng) for layer in network.layers), name=network.name)
     layer = copy.deepcopy(network)                     # which belongs to no network yet
     if isinstance(layer, (Dense, Conv2D, ConvTranspose2D)):
-        return SpectralNorm(layer)
+        return SpectralNorm(layer, rng=rng)
     if not isinstance(layer, SpectralNorm):
         for name, child in layer.children.items():
-            layer.replace_child(name, normalize(child))
+            layer.replace_child(name, normalize(child, rng))
     return layer

@@ -2,11 +2,14 @@
 
 Images are (N, H, W, C) float32 with pixels in [-1, 1], as everywhere in minigan.
 """
+import functools
+import sys
 from pathlib import Path
 
 import numpy as np
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+NO_CLASSES = ("__MACOSX", "@eaDir")                   # what macOS leaves in a zip file, and a Synology server in a folder
 
 
 def bytes_to_pixels(x):
@@ -18,7 +21,8 @@ def image_folder(path, size, channels=3):
 
     Label k means the k-th sub-folder in sorted order; pictures directly in the folder all get label 0. A picture is
     turned upright (EXIF), laid on white where transparent, cropped around its centre to the wanted aspect ratio and
-    resized as in `resize` (Pillow's ImageOps.fit). An animation gives its first frame. Dot files are skipped.
+    resized as in `resize` (Pillow's ImageOps.fit). An animation gives its first frame, 16 bits a channel their upper 8.
+    Everything else, hidden files and what is deeper than a class too, is skipped: standard error says what.
 
     Shapes    size one int or (H, W), channels 1 (grey) or 3 (RGB);  x (N, H, W, channels) float32, labels (N,) int64
     Errors    NotADirectoryError;  ValueError for no pictures, pictures beside class folders (label 0 would mean two
@@ -38,39 +42,61 @@ def _list_pictures(folder):
     """Pairs (file, label)."""
     if not folder.is_dir():
         raise NotADirectoryError(f"image_folder: expected a folder, got {folder}")
-    classes = [f for f in _visible(folder) if f.is_dir()]
-    direct = [(f, 0) for f in _visible(folder) if _is_picture(f)]
-    inside = [(f, label) for label, c in enumerate(classes) for f in _visible(c) if _is_picture(f)]
+    direct, classes, skipped = _sort_out(folder)
+    inside = []
+    for label, name in enumerate(classes):
+        pictures, deeper, others = _sort_out(name)
+        inside += [(file, label) for file in pictures]
+        skipped += deeper + others
     if direct and inside:
         raise ValueError(f"image_folder: expected pictures in {folder} or in its sub-folders, got both "
-                         f"({direct[0][0].name}, {inside[0][0].relative_to(folder)})")
+                         f"({direct[0].name}, {inside[0][0].relative_to(folder)})")
     if not direct and not inside:
-        raise ValueError(f"image_folder: expected {' '.join(PICTURES)} files in {folder} or its sub-folders, got none")
-    return direct or inside
+        raise ValueError(f"image_folder: expected {' '.join(PICTURES)} files in {folder} or its sub-folders, got none"
+                         + (f", only {_in_words(skipped, folder)}" if skipped else ""))
+    if skipped:
+        _say_once(f"minigan: image_folder skips in {folder}: {_in_words(skipped, folder)}")
+    return [(file, 0) for file in direct] or inside
 
 
-def _visible(folder):
-    return sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+def _sort_out(folder):
+    """(pictures, folders, everything else), each sorted."""
+    pictures, folders, others = [], [], []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in NO_CLASSES:
+            others.append(path)
+        elif path.is_dir():
+            folders.append(path)
+        elif path.suffix.lower() in PICTURES and path.is_file():
+            pictures.append(path)
+        else:
+            others.append(path)
+    return pictures, folders, others
 
 
-def _is_picture(file):
-    return file.suffix.lower() in PICTURES and file.is_file()
+def _in_words(paths, folder):
+    """12 .heic (a.heic, ...), 1 folder (__MACOSX)"""
+    kinds = {}
+    for path in paths:
+        kind = "hidden" if path.name.startswith(".") else "folder" if path.is_dir() else path.suffix.lower() or "other"
+        kinds.setdefault(kind, []).append(path.relative_to(folder))
+    return ", ".join(f"{len(some)} {kind} ({some[0]}{', ...' if len(some) > 1 else ''})"
+                     for kind, some in sorted(kinds.items()))
+
+
+@functools.cache
+def _say_once(sentence):
+    print(sentence, file=sys.stderr)                   # no warning: python -W error would make an error of it
 
 
 def _read_picture(file, height, width, channels):
     """One picture as bytes, (height, width, channels)."""
     from PIL import Image, ImageOps
-    try:
-        with Image.open(file) as image:
-            image = ImageOps.exif_transpose(image)
-    except Exception as error:  # noqa: BLE001          Pillow raises almost anything on a damaged file
-        raise ValueError(f"image_folder: expected a picture, cannot read {file} ({error})") from None
-    if image.mode[0] in "IF":                         # 16 or 32 bits a pixel: Pillow would clip them at 255
-        raise ValueError(f"image_folder: expected 8 bits a channel, got mode {image.mode} in {file}")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if channels == 1 else "RGB")
+
+    from minigan.picture_file import read_rgb
+    image = read_rgb(file)
+    if channels == 1:
+        image = image.convert("L")
     image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(height, width, channels)      # grey arrives as (height, width)
 

@@ -224,10 +224,19 @@ def save_picture(path, picture):
     write_whole(path, file.getvalue())
 
 
-def read_picture(path):
-    """A PNG, or the first frame of a GIF, as a picture."""
-    with Image.open(path) as image:
-        return np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+def read_picture(path, shape=None):
+    """A PNG, or the first frame of a GIF, as a picture.
+
+    Errors    ValueError, one sentence, for anything else, and for a picture of another shape than `shape`
+    """
+    try:
+        with Image.open(path, formats=("PNG", "GIF")) as image:
+            picture = np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+    except Exception as error:  # noqa: BLE001          Pillow raises almost anything on a damaged file
+        raise ValueError(f"plots: expected a PNG or a GIF, cannot read {path} ({error})") from None
+    if shape not in (None, picture.shape):
+        raise ValueError(f"plots: expected a picture of shape {shape}, got {picture.shape} in {path}")
+    return picture
 
 
 def save_gif(path, frames, seconds_per_frame=0.1):

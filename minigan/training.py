@@ -125,7 +125,7 @@ class Run:
                 bar.update()
                 bar.set_postfix_str("loss_D {1:.3f}, loss_G {2:.3f}, D(x) {3:.2f}, D(G(z)) {4:.2f}".format(*row), False)
                 if self.step % sample_every == 0 or self.step == 1:
-                    self._picture(self.out / "samples" / f"step_{self.step:06d}.png")
+                    self._sample(bar)
                 if self.step % save_every == 0:
                     self.save()
                 if self.step % 100 == 0:
@@ -206,6 +206,12 @@ class Run:
     def _write_config(self):
         write_whole(self.out / "config.json", (json.dumps(self.config, indent=2) + "\n").encode())
 
+    def _sample(self, bar):
+        try:
+            self._picture(self.out / "samples" / f"step_{self.step:06d}.png")
+        except OSError as error:                       # one picture less costs no training
+            bar.write(f"minigan: no picture of step {self.step}: {error}", file=sys.stderr)
+
     def _picture(self, path):
         if self.x.ndim == 4:                           # of a conditional GAN a column for each class
             classes = self.gan.classes
@@ -217,7 +223,17 @@ class Run:
         self._picture(self.out / "samples.png")
         log = self.log.read(self.step)
         plots.save_curves(self.out / "curves.png", {name: [float(row[i]) for row in log] for i, name in enumerate(COLUMNS)})
-        frames = sorted(path for path in (self.out / "samples").glob("step_*.png")
-                        if path.stem[5:].isdecimal() and int(path.stem[5:]) <= self.step)
+        self._film()
+
+    def _film(self):
+        """training.gif, of the pictures in samples/ up to this step that are like samples.png: others may have come there."""
+        paths = [path for path in (self.out / "samples").glob("step_*.png")
+                 if path.stem[5:].isdecimal() and int(path.stem[5:]) <= self.step]
+        shape, frames = plots.read_picture(self.out / "samples.png").shape, []
+        for path in sorted(paths, key=lambda path: int(path.stem[5:])):
+            try:
+                frames.append(plots.read_picture(path, shape))
+            except ValueError as error:
+                print(f"minigan: left out of training.gif: {error}", file=sys.stderr)
         if frames:
-            plots.save_gif(self.out / "training.gif", [plots.read_picture(path) for path in frames])
+            plots.save_gif(self.out / "training.gif", frames)

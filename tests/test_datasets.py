@@ -638,7 +638,7 @@ def test_image_folder_without_pictures(tmp_path):
     (tmp_path / "class" / "notes.txt").write_text("nothing")
     with pytest.raises(ValueError) as error:
         datasets.image_folder(tmp_path, 4)
-    assert_one_sentence(error, "image_folder", tmp_path, ".png", "none")
+    assert_one_sentence(error, "image_folder", tmp_path, ".png", "none", "1 .txt")
 
 
 def test_image_folder_pictures_beside_classes(tmp_path):
@@ -658,15 +658,23 @@ def test_image_folder_names_the_unreadable_picture(tmp_path, suffix, damage):
     bad.write_bytes({"empty": b"", "text": b"<html>not found</html>", "cut": data[:len(data) // 2]}[damage])
     with pytest.raises(ValueError) as error:
         datasets.image_folder(tmp_path, 4)
-    assert_one_sentence(error, "image_folder", bad)
+    assert_one_sentence(error, "image_folder: expected a picture", bad)
     assert error.value.__context__ is not None        # Pillow complained, not a check of ours
 
 
-def test_image_folder_refuses_16_bit_pictures(tmp_path):
-    PIL_Image.fromarray(np.full((4, 4), 1000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError) as error:
-        datasets.image_folder(tmp_path, 4, channels=1)
-    assert_one_sentence(error, "8 bits", tmp_path / "deep.png")
+def test_image_folder_says_once_what_it_skips(tmp_path, capsys):
+    """What an unpacked zip file from a Mac, a telephone and Windows leave there; none of it is a class."""
+    for name in ("__MACOSX/._1.jpg", ".DS_Store", "dog/._1.png", "dog/Thumbs.db", "dog/1.heic", "dog/2.HEIC", "readme",
+                 "dog/puppies/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("not a picture")
+    save(tmp_path / "cat" / "1.png", flat(1))
+    save(tmp_path / "dog" / "1.png", flat(2))
+    for _ in range(2):
+        assert datasets.image_folder(tmp_path, 4)[1].tolist() == [0, 1]
+    said = capsys.readouterr().err.replace(os.sep, "/")
+    assert said == (f"minigan: image_folder skips in {tmp_path}: 1 .db (dog/Thumbs.db), 2 .heic (dog/1.heic, ...), "
+                    "2 folder (__MACOSX, ...), 2 hidden (.DS_Store, ...), 1 other (readme)\n")
 
 
 BAD_SIZES = [0, -1, 4.0, "4", None, (4,), (4, 4, 4), (4, 0), (4, 2.5)]
@@ -780,5 +788,6 @@ def test_to_channels_refuses_other_numbers(have, want):
 
 def test_import_needs_no_pillow():
     """Pillow comes with matplotlib, which is optional: only the functions on pictures may import it."""
-    source = Path(datasets.__file__).read_text()
-    assert not any(line.startswith(("import PIL", "from PIL")) for line in source.splitlines())
+    for module in (datasets, pictures):
+        lines = Path(module.__file__).read_text(encoding="utf-8").splitlines()
+        assert not any(line.startswith(("import PIL", "from PIL", "from minigan.picture_file")) for line in lines)

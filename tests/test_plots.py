@@ -1,6 +1,7 @@
 """Pictures: pixel values and layout, files that other programs can read, what stands in a figure, and no display."""
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import warnings
@@ -92,6 +93,16 @@ def test_what_is_no_image_is_refused(x):
 def test_a_layout_that_cannot_be_is_refused(layout):
     with pytest.raises(ValueError, match="columns >= 1 and margin >= 0"):
         plots.grid(images(4), **layout)
+
+
+def test_what_is_no_picture_of_ours_is_named(tmp_path):
+    plots.save_picture(tmp_path / "a.png", np.zeros((2, 3, 1), np.uint8))
+    Image.new("L", (3, 2)).save(tmp_path / "b.png", "BMP")
+    with pytest.raises(ValueError, match=r"expected a picture of shape \(3, 2, 1\), got \(2, 3, 1\) in .*a\.png"):
+        plots.read_picture(tmp_path / "a.png", (3, 2, 1))
+    for path in (tmp_path / "b.png", tmp_path):
+        with pytest.raises(ValueError, match=f"expected a PNG or a GIF, cannot read {re.escape(str(path))} "):
+            plots.read_picture(path)
 
 
 # --- films ---

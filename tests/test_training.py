@@ -1,11 +1,13 @@
 """The loop: every sample once an epoch, the folder of a run, resume bit for bit, Ctrl-C, NaN."""
 import csv
 import os
+import re
 import signal
 import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import minigan as mg
 from minigan import checkpoint, training
@@ -129,6 +131,24 @@ def test_resume_without_a_checkpoint_says_so(tmp_path):
 def test_no_data_or_no_batch_is_refused(tmp_path, x, batch_size):
     with pytest.raises(ValueError, match="at least"):
         training.Run(make_run(tmp_path).gan, x, tmp_path, batch_size=batch_size)
+
+
+def test_foreign_samples_cost_nothing_but_their_place_in_the_film(whole, capsys):
+    run, samples = make_run(whole), whole / "samples"
+    run.resume(40)
+    Image.new("L", (10, 10)).save(samples / "step_000002.png")
+    Image.open(samples / "step_000010.png").save(samples / "step_000003.png", "BMP")
+    (samples / "step_000004.png").write_bytes(b"")
+    (samples / "step_000005.png").write_bytes((samples / "step_000010.png").read_bytes()[:300])
+    (samples / "step_000006.png").mkdir()
+    (samples / "step_000040.png").mkdir()              # where the run will want to write
+    assert run.train(40, sample_every=10)
+    with Image.open(whole / "training.gif") as film:
+        assert film.n_frames == 4                      # steps 1, 10, 20 and 30
+    said = capsys.readouterr().err
+    left_out = [line for line in said.splitlines() if line.startswith("minigan: left out of training.gif: ")]
+    assert [re.search(r"step_0*(\d+)\.png", line)[1] for line in left_out] == ["2", "3", "4", "5", "6", "40"]
+    assert "minigan: no picture of step 40: " in said
 
 
 def test_ctrl_c_saves_and_can_be_resumed(whole, tmp_path):

@@ -112,7 +112,7 @@ class Sequential(Layer):
             raise TypeError(f"Sequential: all layers need the same dtype, got {' and '.join(sorted(dtypes))}")
         seen = [id(layer) for _, layer in self.walk()]
         if len(set(seen)) < len(seen):
-            raise ValueError("Sequential: one layer is in two places, and would be trained twice; copy.deepcopy makes a second "
+            raise ValueError("Sequential: one layer is in two places, and would be trained twice; copy.deepcopy makes another "
                              "one")
         dtype = dtypes.pop()
         self.bind(xp.empty(self.size, dtype), xp.empty(self.size, dtype))

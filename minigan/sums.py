@@ -84,7 +84,7 @@ def inverse_std(x, mean, eps):
     """
     with quiet():
         var = mean(x * x)
-        inv_std = 1 / xp.sqrt(var + eps)
+        inv_std = xp.sqrt(var + eps) / (var + eps)     # 1/√ would be 0 for an infinite var; this is NaN, which is noticed
         if overflowed(var):
             tiny = float(xp.finfo(x.dtype).tiny) ** 0.8
             small = x * tiny

@@ -142,3 +142,8 @@ def test_running_statistics_forget_a_batch_that_overflowed(backend):
     np.testing.assert_array_equal(to_numpy(layer.running_mean)[1], kept[0][1])      # entry 3 belongs to channel 1
     np.testing.assert_array_equal(to_numpy(layer.running_var)[1], kept[1][1])
     assert not np.array_equal(to_numpy(layer.running_mean)[0], kept[0][0])          # channel 0 had three good batches
+    layer.running_mean, layer.running_var = np.array([np.nan, -np.inf]), np.array([np.inf, np.nan])       # of a damaged file
+    with np.errstate(invalid="ignore"):
+        layer.forward(asarray(x))
+    np.testing.assert_allclose(to_numpy(layer.running_mean), x.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(to_numpy(layer.running_var), x.var(axis=0), rtol=1e-5)

@@ -36,7 +36,10 @@ from minigan.sums import average, centred, channel_sum, inverse_std
 
 @fuse
 def move(running, newest, share):
-    running += share * xp.where(xp.isfinite(newest), newest - running, 0.0)        # a batch that overflowed leaves no trace
+    """A batch that overflowed leaves no trace; a running value that is not finite begins anew with the next good batch."""
+    moved = running + share * (newest - running)
+    good = xp.where(xp.isfinite(newest), newest, running)
+    running[...] = xp.where(xp.isfinite(moved), moved, good)
 
 
 @fuse

@@ -29,7 +29,7 @@ import numpy as np
 
 from minigan.backend import fuse, xp
 from minigan.layers.layer import Layer
-from minigan.parallel import index, total
+from minigan.parallel import from_first, index, total
 from minigan.sums import average, centred, channel_sum, inverse_std
 
 # The element-wise formulas of the two passes, each one kernel on a GPU (backend.fuse); between them stand the sums.
@@ -95,7 +95,7 @@ class BatchNorm(Layer):
             def mean_of(values):
                 return average(lambda part: total(channel_sum(part)), values, M)
 
-            x_hat, mean = centred(x, mean_of)
+            x_hat, mean = centred(x, from_first(lambda: x.reshape(-1, self.C)[0]), mean_of)
             inv_std, var = inverse_std(x_hat, mean_of, self.eps)
             if index() == 0:                           # once for all shares
                 move(self.running_mean, mean, 1 - self.momentum)

@@ -56,11 +56,16 @@ class LayerNorm(Layer):
         mean = average(lambda values: pairwise_sum(values.reshape(A, M, B)), x, M)         # (A, B)
         return mean.reshape(A, *[1] * (x.ndim - 2), B)
 
+    def first(self, x):
+        """The first value of each group, in this shape."""
+        A, _, B = shape = self.groups(x.shape)
+        return x.reshape(shape)[:, 0].reshape(A, *[1] * (x.ndim - 2), B)
+
     def forward(self, x, train=True):
         self.check_input(x, ("...", self.C), self.gamma.dtype)
         if self.groups(x.shape)[1] == 1:
             raise ValueError(f"{self}: one value a group, shape {x.shape}, has no variance; y would not depend on x")
-        x_hat, _ = centred(x, self.mean)
+        x_hat, _ = centred(x, self.first(x), self.mean)
         inv_std, _ = inverse_std(x_hat, self.mean, self.eps)
         x_hat *= inv_std
         return self.gamma * x_hat + self.beta, (x_hat, inv_std)

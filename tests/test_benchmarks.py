@@ -82,7 +82,7 @@ def counted(*arguments):
 
 def test_gpu_floor():
     few, many = counted("--models", "mlp_gan", "--batches", 4, 64).values()
-    assert 50 < few[0] == many[0] < 300
+    assert 50 < few[0] < many[0] < 300                # a larger batch is summed in more rounds
     G, D = [100 * 256, 256 * 512, 512 * 1024, 1024 * 784], [784 * 1024, 1024 * 512, 512 * 256, 256]
     # So many times every weight is read or written: Adam 7, zero_grad 1, a backward pass at least 4, a forward pass 1.
     at_least = 4 * ((8 + 4 + 1) * sum(G) + (8 + 2 * 4 + 3) * sum(D)) / 1e9

@@ -38,7 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The tests of a file, the cheap and telling first; of those not listed here, tests/test_<name>.py.
 TESTS = {
-    "signs.py": "test_doctor", "frechet.py": "test_metrics", "batches.py": "test_training",
+    "signs.py": "test_doctor", "frechet.py": "test_metrics", "metrics.py": "test_metrics test_translation",
+    "batches.py": "test_training",
     "gan.py": "test_gan test_gan_options", "models.py": "test_models test_pacgan",
     "layers/layer.py": "test_layers test_sequential test_gradcheck", "layers/dense.py": "test_layers",
     "layers/activations.py": "test_layers test_mutations", "layers/maxout.py": "test_pacgan test_layers",
@@ -54,8 +55,12 @@ TINY = "any number as tiny would do"
 
 # What no test can notice, as "file: before -> after", and why.
 EQUIVALENT = {
-    "penalties.py: 1e-20 -> 2e-20": TINY, "penalties.py: 1e-20 -> 5e-21": TINY,
-    "schedules.py: math.pi * t -> -(math.pi * t)": "the cosine of either is the same",
+    "penalties.py: TINY = 1e-20 -> TINY = 2e-20": TINY, "penalties.py: TINY = 1e-20 -> TINY = 5e-21": TINY,
+    "schedules.py: math.cos(math.pi * t) -> math.cos(-(math.pi * t))": "the cosine of either is the same",
+    "metrics.py: p.sum() == 0 -> p.mean() == 0": "both are 0 for zeros only",
+    "metrics.py: marginal = p.mean(axis=0, dtype=np.float64) -> marginal = p.sum(axis=0, dtype=np.float64)":
+        "kl divides by the sum",
+    "frechet.py: U * np.sqrt(values.clip(min=0)) @ U.T -> -(U * np.sqrt(values.clip(min=0))) @ U.T": "S C S is that of -S",
 }
 
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div,
@@ -67,7 +72,6 @@ COMPARISONS = {ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (a
 PAIRS = [("min", "max"), ("minimum", "maximum"), ("argmin", "argmax"), ("sum", "mean"), ("any", "all"), ("floor", "ceil"),
          ("zeros", "ones"), ("zeros_like", "ones_like"), ("sin", "cos"), ("sqrt", "abs")]
 FUNCTIONS = dict(PAIRS) | {after: before for before, after in PAIRS}
-NO_MATHS = {"annotation", "returns", "decorator_list"}  # fields of the tree that compute nothing
 
 
 def other(node):
@@ -94,12 +98,11 @@ def other(node):
             yield from (ast.Constant(number) for number in {0: (1,), 1: (0, 2)}.get(value, (value + 1, value - 1)))
         case ast.Constant(value=float(value)):
             yield from (ast.Constant(number) for number in (value + 1, 2 * value, value / 2) if number != value)
-        case ast.Slice(lower=lower, upper=upper):
-            for bound in ({"lower": lower}, {"upper": upper}):
-                for value in bound.values():
-                    if value is not None and not isinstance(value, (ast.UnaryOp, ast.Constant)):
-                        yield ast.Slice(**({"lower": lower, "upper": upper, "step": node.step}
-                                           | {name: ast.UnaryOp(ast.USub(), value) for name in bound}))
+        case ast.Slice(lower, upper, step):
+            if isinstance(lower, (ast.Name, ast.Attribute, ast.BinOp)):
+                yield ast.Slice(ast.UnaryOp(ast.USub(), lower), upper, step)
+            if isinstance(upper, (ast.Name, ast.Attribute, ast.BinOp)):
+                yield ast.Slice(lower, ast.UnaryOp(ast.USub(), upper), step)
         case ast.If(test=test) if not isinstance(test, (ast.Compare, ast.UnaryOp)):
             yield ast.If(ast.UnaryOp(ast.Not(), test), node.body, node.orelse)
         case ast.IfExp(test=test) if not isinstance(test, (ast.Compare, ast.UnaryOp)):
@@ -111,34 +114,33 @@ def other(node):
 
 
 def places(node):
-    """(put, child) for every node below: put(something) puts it in the child's place. Not what computes nothing: annotations,
-    error messages, texts, how a thing calls itself. And not the -1 of a reshape, where NumPy takes any negative number."""
+    """(put, parent, child) for every node below: put(something) puts it in the child's place. Not what computes nothing:
+    annotations, error messages, how a thing calls itself. Nor the -1 of a reshape, where NumPy takes any negative number."""
     for field, value in ast.iter_fields(node):
         for i, child in enumerate(value if isinstance(value, list) else [value]):
-            if not isinstance(child, ast.AST) or field in NO_MATHS or isinstance(child, (ast.Raise, ast.JoinedStr)):
-                continue
-            if isinstance(child, ast.FunctionDef) and child.name in ("__repr__", "__str__"):
-                continue
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("reshape") and ast.unparse(child) == "-1":
-                continue
-            if isinstance(value, list):
-                yield (lambda new, value=value, i=i: value.__setitem__(i, new)), child
-            else:
-                yield (lambda new, field=field: setattr(node, field, new)), child
-            yield from places(child)
-
-
-def first_line(node):
-    return ast.unparse(node).split("\n")[0]
+            match child:
+                case ast.Raise() | ast.JoinedStr() | ast.FunctionDef(name="__repr__" | "__str__"):
+                    continue
+                case ast.UnaryOp() if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("reshape"):
+                    continue
+                case ast.AST() if field not in ("annotation", "returns", "decorator_list"):
+                    if isinstance(value, list):
+                        yield (lambda new, value=value, i=i: value.__setitem__(i, new)), node, child
+                    else:
+                        yield (lambda new, field=field: setattr(node, field, new)), node, child
+                    yield from places(child)
 
 
 def changes(file):
-    """(file, line, "before -> after", the changed source) of every change."""
+    """(file, line, "before -> after", the changed source) of every change; before and after show what is around it, too."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    for put, node in list(places(tree)):
+    for put, parent, node in list(places(tree)):
+        shown = node if isinstance(node, ast.stmt) else parent
+        before = ast.unparse(shown).split("\n")[0]
         for neighbour in other(node):
             put(neighbour)
-            yield file, getattr(node, "lineno", 0), f"{first_line(node)} -> {first_line(neighbour)}", ast.unparse(tree)
+            after = ast.unparse(neighbour if shown is node else shown).split("\n")[0]
+            yield file, getattr(node, "lineno", 0), f"{before} -> {after}", ast.unparse(tree)
             put(node)
 
 

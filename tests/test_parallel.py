@@ -70,7 +70,8 @@ def test_a_training_step_in_shares_is_that_of_the_whole(request, name, update):
 
 def test_the_same_bytes_each_time(in_shares):
     def run():
-        net = Sequential(Dense(4, 40, rng=mg.host_rng(0)), BatchNorm(40), Dropout(0.5, rng=mg.rng(3)), Dense(40, 3))
+        net = Sequential(Dense(4, 40, rng=mg.host_rng(0)), BatchNorm(40), Dropout(0.5, rng=mg.rng(3)),
+                         Dense(40, 3, rng=mg.host_rng(4)))
         x, dy = draw(mg.host_rng(1), (50, 4), "float32"), draw(mg.host_rng(2), (50, 3), "float32")
         for _ in range(3):
             y, cache = net.forward(x)

@@ -63,6 +63,14 @@ class Parabola(Layer):
         return (2 * self.a * x + self.b) * dy if input_grad else None
 
 
+class Asked(Dense):
+    """A Dense layer that remembers which gradients it was asked for: [(param_grads, input_grad) ...]. Each costs time."""
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        vars(self).setdefault("asked", []).append((param_grads, input_grad))
+        return super().backward(dy, cache, param_grads, input_grad)
+
+
 # name: (constructor, shape of x); the constructor gets w, the keywords rng and dtype of layers with weights
 CASES = {
     "Dense": (lambda w: Dense(4, 3, **w), (5, 4)),

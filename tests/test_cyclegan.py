@@ -1,6 +1,7 @@
 """CycleGAN: the gradients of a whole step by central differences, the order of its steps, and the pool of images."""
 import numpy as np
 import pytest
+from cases import Asked
 
 import minigan as mg
 from minigan.backend import scalar, to_numpy
@@ -167,6 +168,25 @@ def test_a_float32_step_waits_for_no_number_and_makes_no_float64(standin):
         for _ in range(2):
             values = [*model.train_step(a, b), *model.parts.values()]
     assert [value.dtype for value in values] == ["float32"] * 5
+
+
+def test_without_further_words_the_weights_are_those_of_the_paper(backend):
+    """cycle 10, identity half of it, a pool of 50; `parts` holds the three losses without their weights."""
+    model = mg.CycleGAN(*networks(), LeastSquares(), [SGD(0.0) for _ in range(4)], rng=mg.host_rng(9))
+    a, b = batch()
+    loss_G, parts = scalar(model.train_step(a, b)[1]), {name: scalar(value) for name, value in model.parts.items()}
+    assert loss_G == pytest.approx(losses(cyclegan(cycle=10.0, identity=0.5), a, b)[1], rel=1e-12)
+    assert parts["adversarial"] == pytest.approx(losses(cyclegan(cycle=0.0, identity=0.0), a, b)[1], rel=1e-12)
+    assert loss_G == pytest.approx(parts["adversarial"] + 10 * parts["cycle"] + 5 * parts["identity"], rel=1e-12)
+    assert model.pool_A.size == model.pool_B.size == 50
+
+
+def test_no_gradient_is_computed_that_nobody_needs():
+    made = [Sequential(Asked(2, width), Tanh(), Dense(width, F)) for width, F in ((3, 2), (4, 2), (5, 1), (6, 1))]
+    model = mg.CycleGAN(*made, LeastSquares(), [SGD(0.1) for _ in range(4)], rng=mg.host_rng(9))
+    model.train_step(*(mg.asarray(mg.host_rng(seed).standard_normal((5, 2)).astype("float32")) for seed in (0, 1)))
+    of_G, of_D = [(True, False)] * 2 + [(True, True)], [(True, False)] * 2 + [(False, True)]
+    assert [sorted(network[0].asked) for network in made] == [sorted(of_G)] * 2 + [sorted(of_D)] * 2
 
 
 # --- the pool ---

@@ -1,6 +1,7 @@
 """The training step: against the formulas of both orders, against central differences, and against known mistakes."""
 import numpy as np
 import pytest
+from cases import Asked
 
 import minigan as mg
 from minigan.backend import scalar, to_numpy
@@ -302,6 +303,21 @@ def test_sample_is_G_in_evaluation_mode_of_the_noise_of_the_seed(backend):
     assert not np.allclose(to_numpy(gan.sample(10, 1)), to_numpy(gan.G.forward(z, train=True)[0]))
 
 
+def test_samples_are_made_256_at_a_time():
+    gan, sizes = trained_gan("float32"), []
+    forward = gan.G.forward
+    gan.G.forward = lambda x, train=True: (sizes.append(len(x)), forward(x, train))[1]
+    gan.sample(600, seed=4)
+    assert sizes == [256, 256, 88]
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0, "3", None])
+def test_a_number_of_samples_is_a_whole_one_of_at_least_1(n):
+    with pytest.raises(ValueError, match=r"GAN.sample: n must be a whole number of at least 1, got"):
+        trained_gan().sample(n, seed=0)
+    assert len(trained_gan().sample(np.int64(3), seed=0)) == 3
+
+
 @pytest.mark.parametrize("n", [1, 255, 256, 257, 600])
 def test_sample_of_any_size(backend, n):
     """Larger than one portion, too: the same as G of all noise at once."""
@@ -380,6 +396,29 @@ def test_networks_are_named_for_messages():
         gan.train_step(np.zeros((5, 3)), np.zeros((5, gan.latent_dim)))
     with pytest.raises(ValueError, match='Dense "G.0".*expected'):
         gan.train_step(np.zeros((5, 2)), np.zeros((5, 2)))
+
+
+@both_orders
+def test_no_gradient_is_computed_that_nobody_needs(update):
+    G, D = Sequential(Asked(3, 4), Tanh(), Dense(4, 2)), Sequential(Asked(2, 4), Tanh(), Dense(4, 1))
+    gan = mg.GAN(G, D, NonSaturating(), SGD(0.1), SGD(0.1), update)
+    of_D, of_G = [(True, False)] * 2, [(False, True)]
+    data = batch(dtype="float32")
+    gan.train_step(*data)
+    assert G[0].asked == [(True, False)] and D[0].asked == of_D + of_G
+    gan.discriminator_step(*data)
+    assert G[0].asked == [(True, False)] and D[0].asked == of_D + of_G + of_D
+    gan.generator_step(*data)
+    assert G[0].asked == [(True, False)] * 2 and D[0].asked == of_D + of_G + of_D + of_G
+
+
+@pytest.mark.parametrize("real, dtype", [((5, 3), "float64"), ((5, 2, 2), "float64"), ((5, 2), "float32")])
+def test_real_samples_are_like_those_that_G_makes(real, dtype):
+    gan = trained_gan()
+    z = np.zeros((5, gan.latent_dim))
+    with pytest.raises(ValueError, match="GAN: real samples are .*, but G makes"):
+        gan.train_step(np.zeros(real, dtype), z)
+    gan.train_step(np.ones((4, 2)), z)                 # of real ones there may be fewer
 
 
 def test_a_list_of_images_is_refused_with_a_sentence():

@@ -134,6 +134,32 @@ def test_a_step_of_one_network_leaves_the_other_alone(backend, step, moves):
         assert (to_numpy(getattr(gan, name).theta) != theta).any() == (name == moves)
 
 
+def test_the_values_of_the_single_steps(backend):
+    """Both losses are those of the networks before the step; D's scores are in `scores`."""
+    gan, loss = make_gan(optimizer=Adam, penalty=penalties.R1(2.0)), NonSaturating()
+    real, z, labels = batch()
+    for step in ("discriminator_step", "generator_step"):
+        copies = make_gan(optimizer=Adam)
+        for copy, network in ((copies.G, gan.G), (copies.D, gan.D)):
+            copy.theta[...] = network.theta
+        seen = copies.with_labels(real, labels)
+        a, b = copies.D.forward(seen)[0], copies.D.forward(
+            copies.with_labels(copies.G.forward(copies.with_labels(z, labels))[0], labels))[0]
+        loss_D, loss_G = loss.discriminator(a, b)[0], loss.generator(b)[0]
+        values = getattr(gan, step)(real, z, labels)
+        if step == "discriminator_step":
+            values, loss_D = [values], loss_D + penalties.r1(copies.D, seen, 2.0, CLASSES)
+        np.testing.assert_allclose([scalar(value) for value in values],
+                                   [scalar(value) for value in (loss_D, loss_G)][:len(values)], rtol=1e-10)
+        np.testing.assert_allclose([scalar(score) for score in gan.scores],
+                                   [scalar(loss.score(logits).mean()) for logits in (a, b)], rtol=1e-10)
+
+
+def test_labels_may_be_unsigned():
+    x, z, labels = batch()
+    np.testing.assert_array_equal(make_gan().with_labels(x, labels.astype("uint8")), make_gan().with_labels(x, labels))
+
+
 def test_a_step_of_D_and_one_of_G_make_a_training_step():
     """In the alternating order, without dropout and BatchNorm in D, the two halves are the whole."""
     whole, halves = make_gan(optimizer=Adam), make_gan(optimizer=Adam)

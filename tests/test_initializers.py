@@ -27,6 +27,16 @@ def test_he_normal_has_its_variance(shape, fan_in):
     assert np.mean(np.abs(W) < W.std()) == pytest.approx(0.6827, abs=0.005)          # a normal distribution, no other
 
 
+def test_the_numbers_are_those_of_the_generator_scaled():
+    """U(-a, a) = a (2 U(0, 1) - 1), N(0, std²) = std · N(0, 1): draw by draw, for a shape whose sizes all differ."""
+    shape, fan_in, fan_out = (2, 3, 5, 7), 2 * 3 * 5, 2 * 3 * 7
+    draws, normals = host_rng(1).random(shape), host_rng(1).standard_normal(shape)
+    for W, expected in ((glorot_uniform(host_rng(1), shape), (6 / (fan_in + fan_out)) ** 0.5 * (2 * draws - 1)),
+                        (he_normal(host_rng(1), shape), (2 / fan_in) ** 0.5 * normals),
+                        (normal(0.3)(host_rng(1), shape), 0.3 * normals), (normal()(host_rng(1), shape), 0.02 * normals)):
+        np.testing.assert_allclose(W, expected, rtol=1e-12, atol=1e-15)
+
+
 @every_shape
 @pytest.mark.parametrize("std", [0.02, 1.0])
 def test_normal_has_the_std_that_was_asked_for(shape, std):

@@ -236,6 +236,44 @@ def test_two_errors_that_cancel_are_caught_with_unequal_batches():
     assert not check_loss(broken, a, b).ok
 
 
+# --- one-sided label smoothing ---
+
+def smoothed(loss, t):
+    """D's value of a real logit if real samples have the label t, by its definition with probabilities; its derivative."""
+    if type(loss) is LeastSquares:
+        return lambda a: (a - t) ** 2 / 2, lambda a: a - t
+    return lambda a: -t * s(a).ln() - (1 - t) * s(-a).ln(), lambda a: s(a) - t         # s(-a) = 1 - s(a)
+
+
+@pytest.mark.parametrize("kind", [Minimax, NonSaturating, LeastSquares])
+@pytest.mark.parametrize("t", [0.9, 0.625, 1.0])
+@both_dtypes
+def test_a_smoothed_label_is_exact_and_changes_nothing_for_fakes_and_for_G(backend, kind, t, dtype):
+    loss, real, fake = kind(real_label=t), [-30.0, -1.5, 0.25, 4.0, 30.0], [-2.0, 0.5]
+    f, df = smoothed(loss, Decimal(str(t)))
+    (value, da, db), of_G = results(loss, column(real, dtype), column(fake, dtype))
+    (_, _, same), same_of_G = results(kind(), column(real, dtype), column(fake, dtype))
+    eps = 32 * np.finfo(dtype).eps
+    np.testing.assert_allclose(value, exact_mean(f, real) + exact_mean(EXACT[repr(loss)][1], fake), rtol=eps)
+    np.testing.assert_allclose(da[:, 0], np.array(exact_shares(df, real), float), rtol=eps, atol=eps)
+    for array, expected in zip((db, *of_G), (same, *same_of_G)):
+        np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("kind", [Minimax, NonSaturating, LeastSquares])
+def test_a_label_is_above_a_half_and_at_most_1(kind):
+    assert [kind(t).real_label for t in (0.5001, 1, 1.0)] == [0.5001, 1.0, 1.0] and kind().real_label == 1
+    for t in (0.5, 0.3, 0.0, -0.9, 1.0001, 1.5, 2, float("nan")):
+        with pytest.raises(ValueError, match=f"{kind.__name__}.*real_label must be above 0.5 and at most 1, got {t}"):
+            kind(t)
+
+
+def test_without_smoothing_the_largest_logits_give_a_finite_value(backend):
+    """The mean of logits, which label smoothing adds, would overflow; without it nothing may be left of that, not 0 · inf."""
+    logits = column([3e38] * 4, "float32")
+    assert NonSaturating().discriminator(logits, -logits)[0] == 0
+
+
 def test_logits_of_two_dtypes_are_refused(backend):
     with pytest.raises(TypeError, match="Hinge.*expected all logits in one dtype, got float32 and float64"):
         mg.losses.Hinge().discriminator(column([1.0], "float32"), column([1.0], "float64"))

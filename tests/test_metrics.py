@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from cases import Asked
 
 import minigan as mg
 from minigan import frechet, gradcheck, metrics
@@ -36,6 +37,78 @@ def test_the_classifier_knows_the_digits(backend):
     np.testing.assert_allclose(judge.probabilities(X[:5]).sum(axis=1), 1, rtol=1e-5)
 
 
+def few_images(n=85):
+    """Images of 2 x 1 pixels of three classes, that are no trouble to tell apart, in no order."""
+    rng = mg.host_rng(8)
+    labels = rng.integers(3, size=n)
+    return (0.3 * rng.standard_normal((n, 2, 1, 1)) + labels.reshape(-1, 1, 1, 1)).astype("float32"), labels
+
+
+def adam_by_hand(network, x, labels, steps, lr, beta1, beta2=0.999, eps=1e-8):
+    """Training of a softmax(x W + b) in float64, with the sums that m and v stand for (arXiv:1412.6980, eq. 1)."""
+    W, past = np.vstack([network[-1].W, network[-1].b]).astype("float64"), []
+    for batch in steps:
+        rows = np.hstack([x[batch].reshape(len(batch), -1).astype("float64"), np.ones((len(batch), 1))])
+        p = np.exp(rows @ W)
+        p /= p.sum(axis=1, keepdims=True)
+        p[np.arange(len(batch)), labels[batch]] -= 1
+        past.append(rows.T @ p / len(batch))
+        t = len(past)
+        m = sum((1 - beta1) * beta1 ** (t - 1 - i) * g for i, g in enumerate(past)) / (1 - beta1 ** t)
+        v = sum((1 - beta2) * beta2 ** (t - 1 - i) * g * g for i, g in enumerate(past)) / (1 - beta2 ** t)
+        W -= lr * m / (np.sqrt(v) + eps)
+    return W
+
+
+def test_the_classifier_learns_as_by_hand():
+    """One fifth held out, the others in an order drawn anew for each epoch; Adam with 2e-3 and 0.9."""
+    x, labels = few_images(23)
+    judge = metrics.Classifier(x, labels, 5, 2, 4, network=mg.Sequential(mg.layers.Flatten(), Asked(2, 3, rng=mg.host_rng(2))))
+    rng, by_hand = mg.host_rng(5), mg.Sequential(mg.layers.Flatten(), mg.layers.Dense(2, 3, rng=mg.host_rng(2)))
+    order = rng.permutation(23)
+    held_out, steps = order[:4], []
+    for _ in range(2):
+        train = rng.permutation(order[4:])
+        steps += [train[i:i + 4] for i in range(0, 19, 4)]
+    W = adam_by_hand(by_hand, x, labels, steps, 2e-3, 0.9)
+    np.testing.assert_allclose(np.vstack([judge.network[-1].W, judge.network[-1].b]), W, rtol=1e-4, atol=1e-6)
+    assert judge.network[-1].asked == 10 * [(True, False)]
+    np.testing.assert_array_equal(judge.held_out, x[held_out])
+    right = (x[held_out].reshape(4, 2) @ W[:2] + W[2]).argmax(axis=1) == labels[held_out]
+    assert 0 < right.sum() < 4 and judge.accuracy == right.mean()
+
+
+def test_the_defaults_of_the_classifier():
+    x, labels = few_images()
+    judge, same = metrics.Classifier(x, labels), metrics.Classifier(x, labels, seed=0, epochs=100, batch_size=64)
+    assert judge.network.theta.tobytes() == same.network.theta.tobytes() and judge.accuracy == same.accuracy
+    assert [layer.W.shape for layer in judge.network.layers if hasattr(layer, "W")] == [(2, 128), (128, 3)]
+
+
+class Said(metrics.Classifier):
+    """A classifier that says of any images what it was told."""
+
+    def __init__(self, p):
+        self.p = np.array(p)
+
+    def probabilities(self, x):
+        return self.p
+
+
+def test_the_verdict_by_hand():
+    """Sure is above the confidence, 0.9 if nothing else is said; classes that are nobody's most probable one do not count."""
+    judge = Said([[0.95, 0.03, 0.02], [0.5, 0.3, 0.2], [0.875, 0.1, 0.025], [0.02, 0.06, 0.92], [0.4, 0.3, 0.3]])
+    assert judge.verdict(None) == metrics.Verdict(2, 0.4)
+    assert judge.verdict(None, confidence=0.875) == metrics.Verdict(2, 0.4)
+    assert judge.verdict(None, 0.875 - 1e-9) == metrics.Verdict(2, 0.6) and judge.verdict(None, 0.3).confident == 1
+
+
+def test_portions_are_of_1000():
+    sizes = []
+    metrics.in_portions(lambda x: sizes.append(len(x)) or x, np.zeros((2001, 1)))
+    assert sizes == [1000, 1000, 1]
+
+
 def test_a_collapsed_generator_shows_one_class():
     judge = metrics.Classifier(X, LABELS, epochs=5)
     assert judge.verdict(np.repeat(X[:1], 100, axis=0)).classes == 1
@@ -60,6 +133,13 @@ def test_each_mode_counts_once():
     assert found.modes == 2 and found.high_quality == 0.75
     points = centres[[1, 1, 5]]
     assert [metrics.modes(points, centres, 0.01, fewest).modes for fewest in (1, 2, 3)] == [2, 1, 0]
+
+
+def test_modes_that_are_not_symmetric_around_the_origin_and_points_at_the_border():
+    """Within 3 sigma: a point exactly there is outside."""
+    centres = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 16.0]])
+    points = np.array([[3.0, 0.0], [0.0, 2.75], [8.0, 2.9], [5.1, 0.0], [0.0, 13.0], [0.5, 13.5]])
+    assert metrics.modes(points, centres, 1.0) == metrics.Modes(3, 4 / 6, pytest.approx(metrics.kl([1, 2, 1])))
 
 
 # --- how evenly ---
@@ -230,6 +310,7 @@ def test_frechet_distance_of_fewer_samples_than_features_stays_finite():
     a, b = mg.host_rng(0).standard_normal((5, 20)), mg.host_rng(1).standard_normal((6, 20))
     a[:, 3] = b[:, 3] = 0                                                          # a feature that is never active
     assert 0 < frechet.frechet_distance(a, b) < 100
+    assert frechet.frechet_distance(np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]])) == pytest.approx(2)        # σ² = 2, 0
 
 
 @pytest.mark.parametrize("a, b", [((5, 3), (5, 4)), ((5,), (5,)), ((1, 3), (5, 3))])

@@ -3,11 +3,23 @@ import multiprocessing
 
 import numpy as np
 import pytest
-from cases import Residual, draw
+from cases import CASES, Residual, build, draw
 
 import minigan as mg
 from minigan import parallel
-from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, LeakyReLU, Sequential, Tanh
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Pack,
+    Sequential,
+    Tanh,
+)
 
 
 def network(seed=0):
@@ -136,6 +148,9 @@ def test_the_layers_say_how_small_a_share_may_be():
     assert parallel.smallest_share(dense) == 128 and parallel.smallest_share(convolution) == 2
     assert parallel.smallest_share(Sequential(Conv2D(2, 3, 3), Centred())) is None
     assert parallel.cut(1000, 10 ** 9, None) == [slice(0, 1000)]
+    for name in CASES:
+        layer, _ = build(name)
+        assert layer.smallest_share == {Conv2D: 2, ConvTranspose2D: 2, Pack: None}.get(type(layer), 128), name
 
 
 @pytest.mark.parametrize("fewest", [1, 8, 64])

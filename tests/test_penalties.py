@@ -182,6 +182,38 @@ def test_a_linear_critic_in_closed_form(backend):
     np.testing.assert_allclose(to_numpy(D.layers[0].dW), [[6], [8]], rtol=1e-12)
 
 
+def slopes(D, x, known):
+    """‖∇D(xₙ)‖ for each n, for a D of Flatten, Dense, Tanh, Dense, by the chain rule; not over the last `known` channels."""
+    _, first, _, last = D.layers
+    W, b, w2 = (to_numpy(array) for array in (first.W, first.b, last.W))
+    gradients = [W @ (np.cosh(sample.ravel() @ W + b) ** -2 * w2[:, 0]) for sample in x]
+    return np.array([np.linalg.norm(g.reshape(x.shape[1:])[..., :x.shape[-1] - known]) for g in gradients])
+
+
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_the_values_are_those_of_the_formulas(backend, known):
+    """With fewer conditions than other channels; there D is steep, and nobody asks."""
+    D = randomized(Sequential(Flatten(), Dense(20, 6, **w), Tanh(), Dense(6, 1, **w)), host_rng(2))
+    real, fake, epsilon = draw(host_rng(3), (5, 2, 2, 5)), draw(host_rng(4), (5, 2, 2, 5)), asarray(np.linspace(0, 0.8, 5))
+    e = np.linspace(0, 0.8, 5).reshape(5, 1, 1, 1)
+    on_real, between = (slopes(D, x, known) for x in (to_numpy(real), e * to_numpy(real) + (1 - e) * to_numpy(fake)))
+    asked = {"known": known} if known else {}
+    g = to_numpy(penalties.input_gradient(D, real, **asked)[0])
+    np.testing.assert_allclose(np.sqrt((g ** 2).sum(axis=(1, 2, 3))), on_real, rtol=1e-12)
+    for value, expected in (
+            (penalties.gradient_norm(D, real, **asked), 10 * np.mean((on_real - 1) ** 2)),
+            (penalties.gradient_norm(D, real, 3.0, 0.7, **asked), 3 * np.mean((on_real - 0.7) ** 2)),
+            (penalties.wgan_gp(D, real, fake, epsilon, **asked), 10 * np.mean((between - 1) ** 2)),
+            (penalties.wgan_gp(D, real, fake, epsilon, 0.3, **asked), 0.3 * np.mean((between - 1) ** 2)),
+            (penalties.R1()(D, real, fake, **asked), 5 * np.mean(on_real ** 2)),
+            (penalties.r1(D, real, 0.3, **asked), 0.15 * np.mean(on_real ** 2)),
+            (penalties.r1(D, real, **asked), 5 * np.mean(on_real ** 2))):
+        assert scalar(value) == pytest.approx(expected, rel=1e-12)
+    with_rng = penalties.WGANGP(device_rng(1))(D, real, fake, **asked)
+    epsilon = device_rng(1).random((5,), dtype="float64")
+    assert scalar(with_rng) == pytest.approx(scalar(penalties.wgan_gp(D, real, fake, epsilon, 10.0, known)), rel=1e-12)
+
+
 def test_it_adds(backend):
     D, real, fake, epsilon = critic("MLP, tanh")
     D.zero_grad()

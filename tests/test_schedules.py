@@ -41,6 +41,11 @@ def test_constant_then_linear_holds_for_half_of_the_steps_and_is_straight_then()
     assert [value(step) for step in (8, 10, 12, 14, 16, 99)] == [0.5, 0.4375, 0.375, 0.3125, 0.25, 0.25]
 
 
+def test_the_limits_are_schedules_too():
+    assert [schedules.exponential(0.3, 1, 1)(step) for step in (0, 7)] == [0.3, 0.3]
+    assert [schedules.linear(1, 0, 1)(step) for step in (0, 1, 2)] == [1, 0, 0]
+
+
 @pytest.mark.parametrize("text, same", [
     ("0.25", schedules.constant(0.25)), ("constant:0.25", schedules.constant(0.25)),
     ("linear:0.1:0:1000", schedules.linear(0.1, 0, 1000)), ("linear:0:-1e-1:1e3", schedules.linear(0, -0.1, 1000)),

@@ -1,6 +1,7 @@
 """Translation: the gradient of a whole step by central differences and by PyTorch, and who is changed by it."""
 import numpy as np
 import pytest
+from cases import Asked
 
 import minigan as mg
 from minigan.backend import scalar, to_numpy
@@ -177,6 +178,22 @@ def test_the_same_three_steps_in_pytorch(options):
         np.testing.assert_allclose(network.theta, twin.theta, rtol=1e-7, atol=1e-9)
         for name, value in network.states():
             np.testing.assert_allclose(value, twin.states[name], rtol=1e-9)
+
+
+def test_without_further_words_the_weights_are_those_of_pix2pix(backend):
+    model = mg.Translation(*networks(False), NonSaturating(), SGD(0.0), SGD(0.0))
+    source, target = pair(False)
+    fake = model.G.forward(source)[0]
+    by_hand = 100 * abs(fake - target).mean() + NonSaturating().generator(model.D.forward(fake)[0])[0]
+    assert scalar(model.train_step(source, target)[1]) == pytest.approx(scalar(by_hand), rel=1e-12)
+    assert not model.conditional
+
+
+def test_no_gradient_is_computed_that_nobody_needs():
+    G, D = Sequential(Asked(2, 3), Tanh()), Sequential(Asked(3, 4), Tanh(), Dense(4, 1))
+    model = mg.Translation(G, D, NonSaturating(), SGD(0.1), SGD(0.1))
+    model.train_step(images(5, 2, dtype="float32"), images(5, 3, dtype="float32"))
+    assert G[0].asked == [(True, False)] and D[0].asked == [(True, False), (True, False), (False, True)]
 
 
 # --- who is changed ---

@@ -4,10 +4,10 @@ An optimizer is made without a network and bound to one by GAN. It keeps its own
 every network needs one of its own: an Adam that is shared mixes the averages of two networks and counts every step twice.
 """
 import math
-import numbers
 
 from minigan import parallel
 from minigan.backend import asarray, each_step, fuse, to_numpy, xp
+from minigan.checks import brief, check_object, check_range
 
 
 class Optimizer:
@@ -61,6 +61,14 @@ class Optimizer:
         self.t = int(to_numpy(state["t"]))
 
 
+def checked_rules(owner, rules):
+    if not isinstance(rules, (list, tuple)):
+        raise TypeError(f"{owner}: rules must be a list, [minigan.rules.ClipNorm(1.0)], got {brief(rules)}")
+    for rule in rules:
+        check_object(owner, "a rule", rule, "minigan.rules.ClipNorm(1.0)", "before", "after")
+    return tuple(rules)
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum.
 
@@ -72,7 +80,7 @@ class SGD(Optimizer):
 
     def __init__(self, lr, momentum=0.0, *, rules=()):
         check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
-        self.lr, self.momentum, self.rules = float(lr), float(momentum), tuple(rules)
+        self.lr, self.momentum, self.rules = float(lr), float(momentum), checked_rules("SGD", rules)
 
     def update(self, theta, dtheta, velocity, lr):
         sgd(theta, dtheta, velocity, lr, self.momentum)
@@ -102,7 +110,7 @@ class Adam(Optimizer):
     def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8, *, rules=()):
         check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
         self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
-        self.rules = tuple(rules)
+        self.rules = checked_rules("Adam", rules)
 
     def numbers(self):
         return *super().numbers(), 1 - self.beta1 ** self.t, 1 - self.beta2 ** self.t
@@ -119,10 +127,3 @@ def adam(theta, dtheta, m, v, lr, newest_m, newest_v, eps, weights_m, weights_v)
     m_unbiased = m / weights_m
     v_unbiased = v / weights_v
     theta -= lr * m_unbiased / (xp.sqrt(v_unbiased) + eps)
-
-
-def check_range(owner, **arguments):
-    """Raise unless low <= value < high for all, given as name=(value, low, high)."""
-    for name, (value, low, high) in arguments.items():
-        if not isinstance(value, numbers.Real) or not low <= value < high:
-            raise ValueError(f"{owner}: {name} must be at least {low} and below {high}, got {value!r}")

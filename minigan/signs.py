@@ -30,9 +30,9 @@ def measure(gan, real, z, labels=None):
     accuracy_real, accuracy_fake = accuracies(gan.loss, logits_real, logits_fake)
     signs = {
         "accuracy_real": accuracy_real, "accuracy_fake": accuracy_fake,
-        "spread": xp.concatenate([logits_real, logits_fake]).std(),
+        "spread": xp.concatenate([logits_real, logits_fake]).astype("float64").std(),
         "push": abs(dlogits).sum(),
-        "gradient_G": xp.sqrt((G.dtheta * G.dtheta).sum()), "gradient_D": xp.sqrt((D.dtheta * D.dtheta).sum()),
+        "gradient_G": norm(G.dtheta), "gradient_D": norm(D.dtheta),
         "diversity": mean_distance(fake) / (mean_distance(real) + 1e-12)}
     if not isinstance(gan.loss, Wasserstein):
         signs["loss_G"] = loss_G
@@ -73,9 +73,15 @@ def accuracies(loss, logits_real, logits_fake):
     return (a > xp.median(b)).mean(), (b < xp.median(a)).mean()
 
 
+def norm(x):
+    """√Σ x², in float64: the square of a float32 above 1.8e19 is none."""
+    x = x.astype("float64")
+    return xp.sqrt((x * x).sum())
+
+
 def mean_distance(x):
     """The mean distance between two samples of the batch, from ‖x - y‖² = ‖x‖² + ‖y‖² - 2<x, y>."""
-    x = x.reshape(len(x), -1)
+    x = x.reshape(len(x), -1).astype("float64")
     x = x - x.mean(axis=0)                             # changes no distance, and makes the differences of squares accurate
     square = (x * x).sum(axis=1)
     distance = xp.sqrt(xp.maximum(square[:, None] + square - 2 * (x @ x.T), 0.0))

@@ -1,4 +1,4 @@
-"""Checks of what enters: numbers, labels, data, the parts of a game. What is wrong raises one sentence that says what is needed.
+"""Checks of what enters: numbers, labels, data, the parts of a game. What is wrong raises one sentence that names it.
 
 Values of arrays on a GPU are not looked at: to read one is to wait for the device, and such checks run in every training step.
 """
@@ -9,7 +9,13 @@ import numpy as np
 
 from minigan.backend import device, xp
 
+BYTES = 'pixels from 0 to 255 become those from -1 to 1 by x.astype("float32") / 127.5 - 1'
+
 # --- arguments ---
+
+def is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
 
 def check_whole(owner, least, **arguments):
     """Raise unless all arguments, given as name=value, are whole numbers of at least `least`."""
@@ -21,20 +27,20 @@ def check_whole(owner, least, **arguments):
 def check_range(owner, **arguments):
     """Raise unless low <= value < high for all, given as name=(value, low, high)."""
     for name, (value, low, high) in arguments.items():
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low <= value < high:
+        if not is_number(value) or not low <= value < high:
             raise ValueError(f"{owner}: {name} must be at least {low} and below {high}, got {brief(value)}")
 
 
 def check_positive(owner, **arguments):
     """Raise unless all arguments, given as name=value, are finite numbers above 0."""
     for name, value in arguments.items():
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
+        if not is_number(value) or not 0 < value < math.inf:
             raise ValueError(f"{owner}: {name} must be a finite number above 0, got {brief(value)}")
 
 
-def check_object(owner, name, value, example, *methods):
-    """Raise unless `value` is an object, and not a class, that has these methods."""
-    if isinstance(value, type) or not all(hasattr(value, method) for method in methods):
+def check_object(owner, name, value, example, *attributes):
+    """Raise unless `value` is an object, and not a class, that has these attributes."""
+    if isinstance(value, type) or not all(hasattr(value, attribute) for attribute in attributes):
         raise TypeError(f"{owner}: {name} must be an object such as {example}, got {brief(value)}")
 
 
@@ -65,21 +71,22 @@ def check_labels(owner, labels, n, classes=None):
         if labels is not None:
             raise ValueError(f"{owner}: got labels, but there are no classes; a conditional GAN is made with classes=")
         return
-    needs = f"{owner}: labels must be whole numbers from 0 {'up' if classes is None else f'to {classes - 1}'}, one a sample, ({n},)"
+    highest = math.inf if classes is None else classes - 1
+    needs = f"{owner}: labels must be an array of whole numbers from 0 to {highest}, one a sample, ({n},)"
     if not isinstance(labels, (np.ndarray, xp.ndarray)):
-        raise TypeError(f"{needs}, got {brief(labels)}")
+        raise ValueError(f"{needs}, got {brief(labels)}")
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         hints = {(n, classes): "; labels.argmax(axis=1) makes them of one-hot rows", (n, 1): "; labels[:, 0] are (N,)"}
         raise ValueError(f"{needs}, got {labels.shape} {labels.dtype}{hints.get(labels.shape, '')}")
-    if isinstance(labels, np.ndarray) and n and not 0 <= labels.min() <= labels.max() < (math.inf if classes is None else classes):
+    if isinstance(labels, np.ndarray) and n and not 0 <= labels.min() <= labels.max() <= highest:
         raise ValueError(f"{needs}, got {labels.min()} to {labels.max()}")
 
 
 def one_hot(owner, labels, n, classes, dtype):
     """(n, classes): a 1 where the label is, else 0. On a GPU the row of a label that is no class is NaN, as 0/0: it cannot be
     seen without waiting, and shall not pass in silence."""
-    check_array(owner, "labels", labels)
     check_labels(owner, labels, n, classes)
+    check_array(owner, "labels", labels)
     rows = (labels[:, None] == xp.arange(classes)).astype(dtype)
     return rows / rows.sum(axis=1, keepdims=True)
 
@@ -99,8 +106,7 @@ def check_data(owner, x):
     if x.ndim == 0 or x.size == 0:
         raise ValueError(f"{owner}: the data must have at least one sample, got an array of shape {x.shape}")
     if x.dtype.kind != "f":
-        raise TypeError(f"{owner}: the data must be floating-point numbers, got {x.dtype}; pixels from 0 to 255 become those "
-                        'from -1 to 1 by x.astype("float32") / 127.5 - 1')
+        raise TypeError(f"{owner}: the data must be floating-point numbers, got {x.dtype}; {BYTES}")
     check_finite(owner, x)
 
 

@@ -58,6 +58,9 @@ def frechet(classifier, fake, real):
 
     Every second real image is the reference; as many of the others, and of the fakes, are compared with it.
     """
+    if len(real) < 4 or len(fake) < 2:
+        raise ValueError(f"frechet: needs at least 4 real images, half of them as the reference, and 2 fakes, got {len(real)} "
+                         f"and {len(fake)}")
     reference, others = real[::2], real[1::2]
     n = min(len(fake), len(others))
     reference, fake, others = (classifier.features(x) for x in (reference, fake[:n], others[:n]))

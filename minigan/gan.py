@@ -18,7 +18,7 @@ import math
 from minigan import backend
 from minigan.backend import xp
 from minigan.capture import capture_training
-from minigan.checks import brief, check_array, check_game, check_labels, check_object, check_range, check_whole, one_hot
+from minigan.checks import BYTES, brief, check_array, check_game, check_labels, check_object, check_range, check_whole, one_hot
 from minigan.layers import Dense, Sequential
 
 
@@ -49,11 +49,11 @@ class GAN:
         check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
         check_whole("GAN", 0, classes=classes)
         check_range("GAN", average=(average, 0, 1))
-        for name, part, example, method in (("eye", eye, "minigan.layers.InstanceNoise(0.1)", "backward"),
-                                            ("augment", augment, "minigan.layers.RandomFlip()", "backward"),
-                                            ("penalty", penalty, "minigan.penalties.R1()", "__call__")):
+        for name, part, example, attribute in (("eye", eye, "minigan.layers.InstanceNoise(0.1)", "backward"),
+                                               ("augment", augment, "minigan.layers.RandomFlip()", "backward"),
+                                               ("penalty", penalty, "minigan.penalties.R1()", "rng")):
             if part is not None:
-                check_object("GAN", name, part, example, method)
+                check_object("GAN", name, part, example, attribute)
         eye, augment = (Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
                         for layer in (eye, augment))
         if eye.size or augment.size:
@@ -79,8 +79,7 @@ class GAN:
         return {"optimizer_G": self.optimizer_G, "optimizer_D": self.optimizer_D}
 
     def generators(self):
-        rng = getattr(self.penalty, "rng", None)
-        return {} if rng is None else {"penalty.rng": rng}
+        return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
 
     # --- the steps ---
 
@@ -192,7 +191,7 @@ class GAN:
     def with_labels(self, x, labels):
         if self.classes:
             return append_labels(x, labels, self.classes)
-        check_labels("GAN", labels, len(x), 0)
+        check_labels("GAN", labels, None, 0)
         return x
 
     @property
@@ -230,7 +229,8 @@ def length_of_z(G, latent_dim, classes):
                              f"{found if latent_dim is None else brief(latent_dim)} and {classes} classes")
         return found
     if latent_dim is None:
-        raise ValueError(f"GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, not with {G[0]}")
+        raise ValueError("GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, not with "
+                         f"{G[0]}")
     check_whole("GAN", 1, latent_dim=latent_dim)
     return latent_dim
 
@@ -239,9 +239,12 @@ def check_samples(real, fake):
     """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes."""
     if not hasattr(real, "dtype") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
         return                                         # D says what else a batch must be
-    remedy = "; x[..., None] adds the axis of the channels" if (*real.shape[1:], 1) == fake.shape[1:] else ""
-    remedy = f"; x.astype({str(fake.dtype)!r}) converts" if real.shape[1:] == fake.shape[1:] else remedy
-    raise ValueError(f"GAN: real samples are {real.shape[1:]} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}{remedy}")
+    shape = real.shape[1:]
+    remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",
+                (*shape, 1): "; x[..., None] adds an axis of channels",
+                shape: f"; {BYTES if real.dtype.kind in 'iu' else f'x.astype({str(fake.dtype)!r}) converts'}"}
+    raise ValueError(f"GAN: real samples are {shape} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}"
+                     f"{remedies.get(fake.shape[1:], '')}")
 
 
 def append_labels(x, labels, classes):

@@ -38,7 +38,8 @@ class Classifier:
                                              Dense(128, int(labels.max()) + 1, rng=rng), name="classifier")
         self.classes = count_classes(self.network, x)
         cuts = range(batch_size, len(train) - 1, batch_size)   # a last batch of one sample joins the one before it
-        learn_classes(self.network, x, labels, (batch for _ in range(epochs) for batch in np.split(rng.permutation(train), cuts)))
+        learn_classes(self.network, x, labels,
+                      (batch for _ in range(epochs) for batch in np.split(rng.permutation(train), cuts)))
         self.held_out = x[held_out]
         self.accuracy = float((self.probabilities(self.held_out).argmax(axis=1) == labels[held_out]).mean())
 
@@ -88,7 +89,7 @@ class Verdict:
 
 
 def in_portions(function, x, size=1000):
-    """function(x), on the host; computed from so many images at a time, to save memory. x, at least one, must be finite."""
+    """function(x), on the host; from so many images at a time, to save memory. They must be finite, and at least one."""
     if len(x) == 0:
         raise ValueError("metrics: needs at least one image, got none")
     check_finite("metrics", x, "the images")
@@ -119,8 +120,9 @@ def softmax_cross_entropy(logits, labels):
 def kl(p, q=None):
     """KL(p || q) = Σ_k p_k log(p_k / q_k) in nats, of two distributions (K,); q is uniform, 1/K, if it is not given.
 
-    p may be a histogram: it is divided by its sum, as q is. Terms with p_k = 0 are 0. NaN for a p or q of zeros (no samples, no
-    distribution), infinite where q_k = 0 < p_k. Against uniform it is log K - entropy: 0 if all are equal, log K if p has one.
+    p may be a histogram: it is divided by its sum, as q is. Terms with p_k = 0 are 0. NaN for a p or q of zeros (no samples,
+    no distribution), infinite where q_k = 0 < p_k. Against uniform it is log K - entropy: 0 if all are equal, log K if p has
+    one.
     """
     p = np.asarray(p, np.float64)
     q = np.ones(len(p)) if q is None else np.asarray(q, np.float64)
@@ -234,7 +236,7 @@ def psnr(y, target, peak=2.0):
     """
     y, target = to_numpy(y).astype(np.float64), to_numpy(target).astype(np.float64)
     if y.shape != target.shape or y.ndim < 2 or y.size == 0:
-        raise ValueError(f"psnr: expected two batches of images of one shape, at least one image, got {y.shape} and {target.shape}")
+        raise ValueError(f"psnr: expected two batches of images of one shape, not empty, got {y.shape} and {target.shape}")
     check_finite("psnr", y, "y")
     check_finite("psnr", target, "target")
     check_positive("psnr", peak=peak)

@@ -67,8 +67,8 @@ def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
     for name, x in (("real", real), ("fake", fake), ("epsilon", epsilon)):
         check_array("wgan_gp", name, x)
     if (real.shape, real.dtype) != (fake.shape, fake.dtype) or (epsilon.shape, epsilon.dtype) != ((len(real),), real.dtype):
-        raise ValueError(f"wgan_gp: expected real and fake of one shape and one epsilon a sample, all of one dtype, got {real.shape} "
-                         f"{real.dtype}, {fake.shape} {fake.dtype} and {epsilon.shape} {epsilon.dtype}")
+        raise ValueError(f"wgan_gp: expected real and fake of one shape and one epsilon a sample, all of one dtype, got "
+                         f"{real.shape} {real.dtype}, {fake.shape} {fake.dtype} and {epsilon.shape} {epsilon.dtype}")
     if device() == "cpu" and not ((0 <= epsilon) & (epsilon <= 1)).all():
         raise ValueError(f"wgan_gp: epsilon must be numbers from 0 to 1, got {epsilon.min()} to {epsilon.max()}")
     epsilon = epsilon.reshape(-1, *[1] * (real.ndim - 1))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.checks import check_finite
+
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
 
@@ -119,3 +121,4 @@ def _height_width(name, size):
 def _check_images(name, x):
     if x.ndim != 4 or x.dtype != np.float32:
         raise ValueError(f"{name}: expected images (N, H, W, C) of float32, got {x.shape} of {x.dtype}")
+    check_finite(name, x, "the images")

@@ -155,12 +155,13 @@ def arrows(ax, points, gradients):
 
 def points(real, fake):
     """A picture of real points (N, 2) and fakes (M, 2), framed by the real ones, so that the frames of a film agree.
-    Without real ones (None), of the fakes alone."""
+    Without real ones (None), of the fakes alone. Points that are not finite are not drawn."""
     real, fake = (None if x is None else to_numpy(x) for x in (real, fake))
     for x in (real, fake):
-        if x is not None and x.shape[1:] != (2,):
+        if x is not None and (x.shape[1:] != (2,) or len(x) == 0):
             raise ValueError(f"plots.points: expected points (N, 2), got {x.shape}")
-    half = 1.3 * abs(fake if real is None else real).max()
+    frame = np.asarray(fake if real is None else real, np.float64)
+    half = 1.3 * abs(frame[np.isfinite(frame)]).max(initial=0) or 1.0
     figure, ax = plane((-half, half, -half, half))
     scatter(ax, real, fake)
     return rasterize(figure)

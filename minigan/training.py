@@ -38,8 +38,8 @@ class Run:
     schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
     capture           on a GPU, run GAN.train_step as one CUDA graph (GAN.capture); steps of D or G alone run as they are
     doctor            looks at the GAN every `doctor_every` steps; what he has to say is printed (minigan/doctor.py)
-    Errors    ValueError or TypeError for an x that is empty, not finite or not of the kind that G makes, for labels that are no
-              classes, and for numbers that make no sense;  FileExistsError if `out` holds another run;  OSError if it cannot be
+    Errors    ValueError or TypeError for an x that is empty, not finite or not like what G makes, for labels that are no
+              classes, for options that make no sense;  FileExistsError if `out` holds another run;  OSError if it cannot be
               written
     """
 
@@ -47,7 +47,7 @@ class Run:
                  generator_from=None, schedule=None, capture=False, doctor=None, doctor_every=100):
         check_whole("training", 2, batch_size=batch_size)
         check_whole("training", 1, critic_steps=critic_steps)
-        check_whole("training", 0, seed=seed, **({} if generator_from is None else {"generator_from": generator_from}))
+        check_whole("training", 0, seed=seed, generator_from=generator_from or 0)
         if doctor is not None:
             check_object("training", "doctor", doctor, "minigan.doctor.Doctor()", "look", "advice")
             check_whole("training", 1, doctor_every=doctor_every)

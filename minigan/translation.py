@@ -39,7 +39,8 @@ def l2(y, target):
 def _check(name, y, target):
     check_array(name, "target", target)
     if y.shape != target.shape or y.dtype != target.dtype or y.size == 0:
-        raise ValueError(f"{name}: expected two arrays alike, not empty, got {y.shape} {y.dtype} and {target.shape} {target.dtype}")
+        raise ValueError(f"{name}: expected two arrays alike and not empty, got {y.shape} {y.dtype} and {target.shape} "
+                         f"{target.dtype}")
 
 
 # --- the model ---

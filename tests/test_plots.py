@@ -205,6 +205,14 @@ def test_points_are_drawn_where_they_are_and_in_their_colours(tmp_path, backend)
     assert np.nonzero(orange)[0].min() > 400 and np.ptp(np.nonzero(orange)[1]) < 10     # one place below
 
 
+@pytest.mark.parametrize("real, fake", [(np.zeros((5, 2)), np.ones((5, 2))), (None, np.full((5, 2), np.nan)),
+                                        (np.full((5, 2), 3e38, "float32"), np.full((5, 2), np.inf))])
+def test_points_that_span_nothing_or_are_not_finite_are_no_end_of_a_run(real, fake):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert plots.points(real, fake).shape == (500, 500, 3)
+
+
 def test_a_film_of_points_does_not_jump():
     real = mg.datasets.ring(50, np.random.default_rng(0))[0]
     a, b = plots.points(real, 0.2 * real), plots.points(real, 9 * real)

@@ -76,8 +76,9 @@ def check_labels(owner, labels, n, classes=None):
     if not isinstance(labels, (np.ndarray, xp.ndarray)):
         raise ValueError(f"{needs}, got {brief(labels)}")
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
-        hints = {(n, classes): "; labels.argmax(axis=1) makes them of one-hot rows", (n, 1): "; labels[:, 0] are (N,)"}
-        raise ValueError(f"{needs}, got {labels.shape} {labels.dtype}{hints.get(labels.shape, '')}")
+        remedies = {(n, classes): "; labels.argmax(axis=1) reads one-hot rows", (n, 1): "; labels[:, 0] has that shape",
+                    (n,): "; labels.astype(int) converts"}
+        raise ValueError(f"{needs}, got {labels.shape} {labels.dtype}{remedies.get(labels.shape, '')}")
     if isinstance(labels, np.ndarray) and n and not 0 <= labels.min() <= labels.max() <= highest:
         raise ValueError(f"{needs}, got {labels.min()} to {labels.max()}")
 

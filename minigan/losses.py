@@ -13,7 +13,7 @@ So the log of a probability is never taken: for a logit of -200 that would be lo
 a number to be minimised and its derivative: D and G each minimise their own.
 """
 from minigan.backend import fuse, xp
-from minigan.checks import is_number
+from minigan.checks import check_array, is_number
 
 
 @fuse
@@ -65,6 +65,7 @@ def below_margin(b, N):
 
 def _check(loss, *logits):
     for values in logits:
+        check_array(loss, "logits", values)
         if values.dtype.kind != "f":
             raise TypeError(f"{loss}: expected logits of a floating-point dtype, got {values.dtype}")
         if values.size == 0 or values.shape not in ((values.size, 1), (values.size,)):

@@ -114,6 +114,7 @@ def dcgan_64_stem(rng, latent_dim=100, channels=3, *, dtype="float32"):
 
 def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32"):
     """For points in the plane: `depth` hidden layers of `width` units in both networks, linear outputs."""
+    check_whole("toy_mlp", 0, depth=depth)
     w = dict(rng=rng, dtype=dtype, initializer=glorot_uniform)
 
     def network(I, O, name):

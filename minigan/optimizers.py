@@ -24,6 +24,8 @@ class Optimizer:
 
     def bind(self, network):
         self.check_free()
+        if not hasattr(network, "theta"):
+            raise TypeError(f"{type(self).__name__}: steps a network, minigan.Sequential(...), got {brief(network)}")
         self.network, self.t = network, 0              # t: the number of steps made
         for name in self.vector_names:
             setattr(self, name, xp.zeros_like(network.theta))
@@ -31,6 +33,8 @@ class Optimizer:
     def step(self):
         """One step of theta, with the gradient that is in dtheta. Every coordinate goes its own way, so the vectors can be
         cut into parts for the cores, and into pieces that stay in the caches from the first line of `update` to the last."""
+        if self.network is None:
+            raise ValueError(f"{type(self).__name__}: steps no network yet; bind(network) comes first")
         lr, *numbers = each_step(self.numbers, self.network.theta.dtype)
         for rule in self.rules:
             rule.before(self.network, lr)

@@ -113,7 +113,7 @@ def to_channels(x, channels):
 
 def _height_width(name, size):
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in pair):
+    if len(pair) != 2 or not all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s > 0 for s in pair):
         raise ValueError(f"{name}: expected size to be one positive int or (H, W), got {size!r}")
     return pair
 

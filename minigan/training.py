@@ -45,6 +45,7 @@ class Run:
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
                  generator_from=None, schedule=None, capture=False, doctor=None, doctor_every=100):
+        check_object("training", "gan", gan, "minigan.GAN(...)", "group", "sample")
         check_whole("training", 2, batch_size=batch_size)
         check_whole("training", 1, critic_steps=critic_steps)
         check_whole("training", 0, seed=seed, generator_from=generator_from or 0)
@@ -55,6 +56,10 @@ class Run:
             check_object("training", "schedule", schedule, "a function of the step", "__call__")
         if batch_size % gan.group:
             raise ValueError(f"training: D judges {gan.group} samples at once, which does not divide batch_size {batch_size}")
+        try:
+            json.dumps(config)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"training: config must be a JSON value, numbers, texts, lists and dicts ({error})") from None
         check_data("training", x)
         check_samples(x, gan.sample(1, seed))
         labels = None if labels is None else backend.to_numpy(labels)

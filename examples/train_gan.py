@@ -62,14 +62,14 @@ def train(options, out, resume=False, dry_run=False):
     options["sample_shape"] = list(x.shape[1:])
     made_of = options | {"init_from": ""} if resume else options       # then the checkpoint has what came of these networks
     gan, schedule = recipe.build_gan(made_of, 0 if labels is None else int(labels.max()) + 1)
-    options["classes"], packing = gan.classes, options["packing"]
+    options["classes"] = gan.classes
     sizes = f"G {gan.G.size:,} and D {gan.D.size:,} parameters"
     print(f"{options['model']} ({sizes}) on {len(x):,} x {x.shape[1:]} of {options['data']}, {options['loss']} loss -> {out}")
 
-    run = training.Run(gan, x, out, labels=labels, batch_size=options["batch_size"], seed=options["seed"], config=options,
-                       critic_steps=options["n_critic"], generator_from=options["generator_from"] or None,
-                       schedule=schedule, capture=options["capture"], doctor_every=options["doctor_every"],
-                       doctor=Doctor(max(1, 128 // packing) * packing) if options["doctor_every"] else None)
+    run = training.Run(gan, x, out, labels=labels if gan.classes else None, batch_size=options["batch_size"],
+                       seed=options["seed"], config=options, critic_steps=options["n_critic"],
+                       generator_from=options["generator_from"] or None, schedule=schedule, capture=options["capture"],
+                       doctor=Doctor() if options["doctor_every"] else None, doctor_every=options["doctor_every"])
     run.resume(options["steps"]) if resume else run.start()
     finished = run.train(options["steps"], options["sample_every"], options["save_every"])
     score = {} if finished else None

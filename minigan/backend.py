@@ -253,16 +253,24 @@ def next_stream():
 
 def host_rng(seed) -> np.random.Generator:
     """Generator on the host, for weights and for the order of the data: the same numbers whatever the device."""
-    return np.random.default_rng(seed)
+    return _seeded(np.random.default_rng, seed)
 
 
 def rng(seed):
     """Generator on the device, for noise and dropout: the methods `random`, `standard_normal` and `integers`, which
     NumPy and CuPy share. The same seed gives the same numbers on one kind of device, other numbers on the other."""
     if _module() is np:
-        return np.random.default_rng(seed)
+        return host_rng(seed)
     random = _module().random       # CuPy's default keeps hundreds of thousands of generators, and moves all of them
-    return random.Generator(random.Philox4x3210(seed, size=64 * 256))       # at each draw; these are plenty for a batch
+    make = functools.partial(random.Philox4x3210, size=64 * 256)            # at each draw; these are plenty for a batch
+    return random.Generator(_seeded(make, seed))
+
+
+def _seeded(make, seed):
+    try:
+        return make(seed)
+    except (ValueError, TypeError):
+        raise ValueError(f"a seed must be a whole number of at least 0, or a list of such, got {seed!r}") from None
 
 
 def rng_state(generator) -> np.ndarray:

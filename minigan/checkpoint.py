@@ -22,13 +22,15 @@ def save(path, game, extra=None, **arrays) -> None:
     """Write everything that a run needs to go on into `path`: the networks with their statistics and generators, the
     optimizers, the given arrays, and `extra`, any JSON value (the options of the run)."""
     content = {name: to_numpy(value) for name, value in game_arrays(game).items()}
+    own = sorted(parts(content))
     for name, value in arrays.items():
         value = np.asarray(to_numpy(value))
-        if name in content or name in ("file", "extra") or value.dtype == object:
-            raise ValueError(f"checkpoint.save: {name!r} must be another name and hold plain numbers, got {value.dtype}")
+        if parts([name]) <= {*own, "file", "parts", "extra"} or value.dtype == object:
+            raise ValueError(f"checkpoint.save: {name!r} must hold plain numbers, under a name that is none of the game's "
+                             f"({', '.join(own)}), got {value.dtype}")
         content[name] = value
     buffer = io.BytesIO()
-    np.savez(buffer, **content, extra=np.array(json.dumps(extra)))
+    np.savez(buffer, **content, parts=np.array(own), extra=np.array(json.dumps(extra)))
     write_whole(path, buffer.getvalue())
 
 
@@ -54,12 +56,19 @@ def snapshot(game, **arrays) -> dict:
 
 
 def restore(game, content, path="checkpoint", generators=True) -> None:
-    """Put what `load` returned into a game of the same make. Raises CheckpointError, before anything is changed, if its
-    parts have other arrays, other shapes or another dtype.
+    """Put what `load` returned into a game of the same make. Raises CheckpointError, before anything is changed, if the game
+    has other parts (an average of G, an eye, a penalty's generator), or its parts have other arrays, shapes or dtypes.
 
     generators=False leaves the random generators of Dropout and the like as they are. So the checkpoint of a GPU opens on a
     CPU, whose generators draw other numbers, and the other way round."""
-    _check(game_arrays(game), content, path, generators)
+    arrays = game_arrays(game)
+    here = parts(arrays)
+    there = {*map(str, np.ravel(content["parts"]))} if "parts" in content else here
+    for part in sorted(here ^ there):
+        where, how = ("here", "without") if part in here else ("there", "with")
+        raise CheckpointError(f"{path}: made by another model: {part} is only {where}; make this one {how} it (in a GAN "
+                              "average, eye, augment or penalty), or take single networks with checkpoint.restore_network")
+    _check(arrays, content, path, generators)
     for name, network in game.networks().items():
         restore_network(network, content, name, path, generators)
     for name, part in game.stateful().items():
@@ -80,8 +89,8 @@ def restore_network(network, content, name, path="checkpoint", generators=True) 
 
 def _check(here, content, path, generators):
     """Raise unless `content` has all arrays of `here`, of the same kind, and no other array of these networks."""
-    owners = {name.split(".")[0] for name in here}
-    for name in sorted(name for name in {*here, *content} if name.split(".")[0] in owners):
+    owners = parts(here)
+    for name in sorted(name for name in {*here, *content} if parts([name]) <= owners):
         if name not in content or name not in here:
             raise CheckpointError(f"{path}: made by another model or optimizer: "
                                   f"{name} is only {'here' if name in here else 'there'}")
@@ -95,6 +104,11 @@ def _check(here, content, path, generators):
                                   f"{value} here; restore(..., generators=False) opens it with those of here")
         if there != value:
             raise CheckpointError(f"{path}: made by another model: {name} is {there} there, {value} here")
+
+
+def parts(names):
+    """The parts that arrays of these names belong to: {"G"} for "G.theta"."""
+    return {name.split(".")[0] for name in names}
 
 
 def kind(name, value):

@@ -18,7 +18,7 @@ Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (
 import numpy as np
 
 from minigan.backend import asarray, xp
-from minigan.optimizers import check_range
+from minigan.checks import check_range, check_whole
 from minigan.translation import bind, l1, named, pull_of_D, step_D
 
 
@@ -93,8 +93,7 @@ class ImagePool:
 
     def __init__(self, size, rng):
         """size 0: no pool. rng: a host generator; nothing of the device is asked for."""
-        if not isinstance(size, (int, np.integer)) or size < 0:
-            raise ValueError(f"ImagePool: size must be a whole number of at least 0, got {size!r}")
+        check_whole("ImagePool", 0, size=size)
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"ImagePool: rng must be a host generator, minigan.backend.host_rng(seed), got {rng!r}")
         self.size, self.rng, self.images, self.count = size, rng, None, 0
@@ -103,6 +102,9 @@ class ImagePool:
         """The images that D is shown in place of these: (N, ...) -> (N, ...), all copies."""
         if self.images is None:
             self.images = xp.empty((self.size, *images.shape[1:]), images.dtype)
+        if (images.shape[1:], images.dtype) != (self.images.shape[1:], self.images.dtype):
+            raise ValueError(f"ImagePool: holds images {self.images.shape[1:]} {self.images.dtype}, got {images.shape[1:]} "
+                             f"{images.dtype}")
         shown = images.copy()
         for i in range(len(images)):
             if self.count < self.size:

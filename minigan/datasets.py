@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.checks import check_positive, check_range, check_whole
 from minigan.files import write_whole
 from minigan.pictures import bytes_to_pixels, image_folder, resize, to_channels
 
@@ -29,12 +30,16 @@ MNIST_MD5 = {"train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
 
 def ring_centres(modes=8, radius=1.0):
     """The centres of `ring`: (modes, 2) float32, counterclockwise from (radius, 0)."""
+    check_whole("ring", 1, modes=modes)
+    check_positive("ring", radius=radius)
     angle = 2 * np.pi * np.arange(modes) / modes      # linspace(0, 2 pi, modes) would count the first centre twice
     return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(np.float32)
 
 
 def grid_centres(side=5, spacing=2.0):
     """The centres of `grid`: (side², 2) float32 around the origin; centre i * side + j is at (ticks[i], ticks[j])."""
+    check_whole("grid", 1, side=side)
+    check_positive("grid", spacing=spacing)
     ticks = spacing * (np.arange(side) - (side - 1) / 2)
     return np.stack([np.repeat(ticks, side), np.tile(ticks, side)], axis=1).astype(np.float32)
 
@@ -61,8 +66,7 @@ def grid(n, rng, side=5, spacing=2.0, sigma=0.05):
 
 def _mixture(centres, n, rng, sigma):
     _check_draw(n, rng)
-    if len(centres) < 1 or sigma < 0:
-        raise ValueError(f"expected modes >= 1, sigma >= 0, got {len(centres)} modes, sigma {sigma}")
+    check_range("datasets", sigma=(sigma, 0, math.inf))
     labels = rng.integers(len(centres), size=n)
     return (centres[labels] + sigma * rng.standard_normal((n, 2))).astype(np.float32), labels
 
@@ -70,8 +74,7 @@ def _mixture(centres, n, rng, sigma):
 def _check_draw(n, rng):
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"expected rng to be a numpy.random.Generator, e.g. default_rng(0), got {type(rng).__name__}")
-    if n < 1:
-        raise ValueError(f"expected n >= 1, got n {n}")
+    check_whole("datasets", 1, n=n)
 
 
 def digits():

@@ -12,6 +12,7 @@ import statistics
 
 import numpy as np
 
+from minigan.checks import check_whole
 from minigan.finite import first_bad_layer
 from minigan.signs import measure
 
@@ -28,13 +29,16 @@ class Doctor:
     """Looks at a GAN now and then, remembers, and says each thing once, or again when it comes back after having gone."""
 
     def __init__(self, samples=128):
-        """samples: how many of a batch a look uses at most; more make it slower and the shares finer."""
+        """samples: how many of a batch a look uses at most; more make it slower and the shares finer. Where D judges several
+        samples at once, it is a multiple of these."""
+        check_whole("Doctor", 2, samples=samples)
         self.samples, self.history, self.culprit = samples, [], None
         self.absent = {}                               # what was said -> for how many looks it has been gone since
 
     def look(self, gan, real, z, labels=None):
         """Measure and remember the signs: a dict of floats. real and z as for a training step, best just after one."""
-        real, z, labels = (None if x is None else x[:self.samples] for x in (real, z, labels))
+        n = max(1, min(self.samples, len(real), len(z)) // gan.group) * gan.group
+        real, z, labels = (None if x is None else x[:n] for x in (real, z, labels))
         with np.errstate(over="ignore", invalid="ignore"):             # what overflows is said in words
             signs = measure(gan, real, z, labels)
         sick = not all(map(math.isfinite, signs.values()))

@@ -80,7 +80,8 @@ def print_seeds(scores):
     """scores: {seed: what `score` returned}. A line for each number: mean, standard deviation (n - 1), best and its seed."""
     print(f"{f'{len(scores)} seeds':<14}{'mean':>9}{'std':>9}{'best':>9}   of seed{'real':>9}")
     for name, values in columns(scores).items():
-        best = (min if name in LESS_IS_BETTER else max)(values, key=values.get)
+        known = {seed: value for seed, value in values.items() if not np.isnan(value)} or values
+        best = (min if name in LESS_IS_BETTER else max)(known, key=known.get)
         spread = float(np.std([*values.values()], ddof=1)) if len(values) > 1 else 0.0
         real = next(iter(scores.values()))[name][1]
         print(f"{name:<14}{show(name, float(np.mean([*values.values()]))):>9}{show(name, spread):>9}"
@@ -96,7 +97,8 @@ def save_seeds(path, scores):
         ax.scatter(list(values), list(values.values()), color=plots.FAKE, zorder=3)
         ax.axhline(np.mean([*values.values()]), color=plots.FAKE, linewidth=1.2)
         ax.axhline(real, color=plots.REAL, linewidth=1.2, linestyle="--")
-        ax.set(title=f"{name} (dashed: real)", xlabel="seed", ylim=(0, 1.08 * np.nanmax([real, *values.values()])))
+        top = max([value for value in (real, *values.values()) if np.isfinite(value)], default=0)
+        ax.set(title=f"{name} (dashed: real)", xlabel="seed", ylim=(0, 1.08 * top or 1))
         ax.set_xticks(list(values))
     plots.save_picture(path, plots.rasterize(figure))
 

@@ -19,13 +19,18 @@ import dataclasses
 
 import numpy as np
 
+from minigan.backend import to_numpy
+from minigan.checks import check_finite
+
 
 def frechet_distance(a, b):
-    """d² between the Gaussians fitted to the rows of a (N, F) and b (M, F), in float64 on the host."""
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+    """d² between the Gaussians fitted to the rows of a (N, F) and b (M, F), in float64 on the host; both must be finite."""
+    a, b = (np.asarray(to_numpy(x), np.float64) for x in (a, b))
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2 or a.shape[1] == 0:
         raise ValueError(f"frechet_distance: expected features (N, F) and (M, F) of at least two samples each, got {a.shape} "
                          f"and {b.shape}")
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    check_finite("frechet_distance", a, "a")
+    check_finite("frechet_distance", b, "b")
     mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
     C_a, C_b = covariance(a - mean_a), covariance(b - mean_b)
     values, U = np.linalg.eigh(C_a)
@@ -53,6 +58,9 @@ def frechet(classifier, fake, real):
 
     Every second real image is the reference; as many of the others, and of the fakes, are compared with it.
     """
+    if len(real) < 4 or len(fake) < 2:
+        raise ValueError(f"frechet: needs at least 4 real images, half of them as the reference, and 2 fakes, got {len(real)} "
+                         f"and {len(fake)}")
     reference, others = real[::2], real[1::2]
     n = min(len(fake), len(others))
     reference, fake, others = (classifier.features(x) for x in (reference, fake[:n], others[:n]))

@@ -13,12 +13,12 @@ Many tricks that keep a GAN stable are layers in front of D, to which D's backwa
 noise and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what both networks get.
 """
 import copy
-
-import numpy as np
+import math
 
 from minigan import backend
 from minigan.backend import xp
 from minigan.capture import capture_training
+from minigan.checks import BYTES, brief, check_array, check_game, check_labels, check_object, check_range, check_whole, one_hot
 from minigan.layers import Dense, Sequential
 
 
@@ -46,24 +46,19 @@ class GAN:
                  augment=None, penalty=None, average=0.0):
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
-        if G is D or optimizer_G is optimizer_D:
-            raise ValueError("GAN: G and D are two networks, and each needs an optimizer of its own; got the same one twice")
-        if isinstance(loss, (type, str)) or not hasattr(loss, "discriminator"):
-            raise TypeError(f"GAN: loss must be an object such as minigan.losses.NonSaturating(), got {loss!r}")
-        if not 0 <= average < 1:
-            raise ValueError(f"GAN: average must be at least 0 and below 1, got {average!r}")
-        if latent_dim is None:
-            if not isinstance(G[0], Dense):
-                raise ValueError(f"GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, "
-                                 f"not with {G[0]}")
-            latent_dim = G[0].I - classes
+        check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
+        check_whole("GAN", 0, classes=classes)
+        check_range("GAN", average=(average, 0, 1))
+        for name, part, example, attribute in (("eye", eye, "minigan.layers.InstanceNoise(0.1)", "backward"),
+                                               ("augment", augment, "minigan.layers.RandomFlip()", "backward"),
+                                               ("penalty", penalty, "minigan.penalties.R1()", "rng")):
+            if part is not None:
+                check_object("GAN", name, part, example, attribute)
         eye, augment = (Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
                         for layer in (eye, augment))
         if eye.size or augment.size:
             raise ValueError("GAN: eye and augment have parameters, which no optimizer would train; put such layers into D")
-        for optimizer in (optimizer_G, optimizer_D):
-            optimizer.check_free()
-        self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, latent_dim
+        self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, length_of_z(G, latent_dim, classes)
         self.classes, self.penalty, self.average = classes, penalty, average
         self.eye, self.augment = eye, augment
         self.optimizer_G, self.optimizer_D = optimizer_G, optimizer_D
@@ -115,6 +110,7 @@ class GAN:
     def generator_step(self, real, z, labels=None):
         """One step of G alone, against a D that stays as it is; returns (loss_D, loss_G), loss_D without a penalty."""
         fake, cache_G = self.G.forward(self.with_labels(z, labels))
+        check_samples(real, fake)
         logits_real, _ = self._look_again(real, labels)
         logits_fake, cache_fake = self._look_again(fake, labels)
         self.scores = self.loss.score(logits_real).mean(), self.loss.score(logits_fake).mean()
@@ -139,8 +135,7 @@ class GAN:
     def _discriminator_gradient(self, real, fake, labels):
         """loss_D with its gradient in D.dtheta; and the logits of the fakes with their cache."""
         D, loss = self.D, self.loss
-        if isinstance(real, xp.ndarray) and (real.shape[1:] != fake.shape[1:] or real.dtype != fake.dtype):
-            raise ValueError(f"GAN: real samples are {real.shape[1:]} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}")
+        check_samples(real, fake)
         if self.augment:
             real, _ = self.augment.forward(real)
         logits_real, cache_real = self.judge(real, labels)
@@ -194,29 +189,68 @@ class GAN:
         return self.eye.backward(dx, cache_eye) if self.eye and input_grad else dx
 
     def with_labels(self, x, labels):
-        return append_labels(x, labels, self.classes) if self.classes else x
+        if self.classes:
+            return append_labels(x, labels, self.classes)
+        check_labels("GAN", labels, None, 0)
+        return x
+
+    @property
+    def group(self):
+        """How many samples D judges at once; batches are multiples of it."""
+        return math.prod(layer.group for _, layer in self.D.walk())
 
     def sample(self, n, seed, labels=None):
         """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory. Without labels,
         those of a conditional GAN are 0, 1, 2 ... in turn. If there is a moving average of G, it is the one that is asked."""
-        if not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(f"GAN.sample: n must be a whole number of at least 1, got {n!r}")
+        check_whole("GAN.sample", 1, n=n)
         if self.classes and labels is None:
             labels = xp.arange(n) % self.classes
+        elif self.classes:                             # here a GPU may be waited for
+            labels = backend.to_numpy(labels)
+            check_labels("GAN.sample", labels, n, self.classes)
+            labels = backend.asarray(labels)
         z = self.with_labels(self.noise(n, backend.rng(seed)), labels)
         G = self.G if self.G_average is None else self.G_average
         return xp.concatenate([G(z[i:i + 256]) for i in range(0, n, 256)])
 
     def noise(self, n, rng):
         """z ~ N(0, 1), (n, latent_dim), from a device generator."""
+        check_whole("GAN.noise", 1, n=n)
+        check_object("GAN.noise", "rng", rng, "minigan.rng(seed)", "standard_normal")
         return rng.standard_normal((n, self.latent_dim), dtype=self.G.theta.dtype)
+
+
+def length_of_z(G, latent_dim, classes):
+    """latent_dim, which shows by itself where G begins with a Dense layer: that takes z and the classes of the label."""
+    if isinstance(G[0], Dense):
+        found = G[0].I - classes
+        if found < 1 or latent_dim not in (None, found):
+            raise ValueError(f"GAN: G takes {G[0].I} numbers, which must be latent_dim + classes, got latent_dim "
+                             f"{found if latent_dim is None else brief(latent_dim)} and {classes} classes")
+        return found
+    if latent_dim is None:
+        raise ValueError("GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, not with "
+                         f"{G[0]}")
+    check_whole("GAN", 1, latent_dim=latent_dim)
+    return latent_dim
+
+
+def check_samples(real, fake):
+    """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes."""
+    if not hasattr(real, "dtype") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
+        return                                         # D says what else a batch must be
+    shape = real.shape[1:]
+    remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",
+                (*shape, 1): "; x[..., None] adds an axis of channels",
+                shape: f"; {BYTES if real.dtype.kind in 'iu' else f'x.astype({str(fake.dtype)!r}) converts'}"}
+    raise ValueError(f"GAN: real samples are {shape} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}"
+                     f"{remedies.get(fake.shape[1:], '')}")
 
 
 def append_labels(x, labels, classes):
     """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
-    if labels is None or labels.shape != (len(x),) or labels.dtype.kind not in "iu":
-        got = None if labels is None else f"{labels.shape} {labels.dtype}"
-        raise ValueError(f"GAN: with {classes} classes, expected one whole number a sample as labels, ({len(x)},), got {got}")
-    one_hot = (labels[:, None] == xp.arange(classes)).astype(x.dtype)
-    one_hot = one_hot.reshape(len(x), *[1] * (x.ndim - 2), classes)
-    return xp.concatenate([x, xp.broadcast_to(one_hot, (*x.shape[:-1], classes))], axis=-1)
+    check_array("GAN", "samples and noise", x)
+    if x.ndim < 2:
+        raise ValueError(f"GAN: expected samples or noise (N, ..., C) to put labels behind, got {x.shape}")
+    rows = one_hot("GAN", labels, len(x), classes, x.dtype).reshape(len(x), *[1] * (x.ndim - 2), classes)
+    return xp.concatenate([x, xp.broadcast_to(rows, (*x.shape[:-1], classes))], axis=-1)

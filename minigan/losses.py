@@ -13,6 +13,7 @@ So the log of a probability is never taken: for a logit of -200 that would be lo
 a number to be minimised and its derivative: D and G each minimise their own.
 """
 from minigan.backend import fuse, xp
+from minigan.checks import check_array, is_number
 
 
 @fuse
@@ -64,6 +65,7 @@ def below_margin(b, N):
 
 def _check(loss, *logits):
     for values in logits:
+        check_array(loss, "logits", values)
         if values.dtype.kind != "f":
             raise TypeError(f"{loss}: expected logits of a floating-point dtype, got {values.dtype}")
         if values.size == 0 or values.shape not in ((values.size, 1), (values.size,)):
@@ -113,7 +115,7 @@ class CrossEntropy(Loss):
 
 
 def check_real_label(loss, real_label):
-    if not 0.5 < real_label <= 1:
+    if not is_number(real_label) or not 0.5 < real_label <= 1:
         raise ValueError(f"{loss}: real_label must be above 0.5 and at most 1, got {real_label!r}")
     return float(real_label)
 
@@ -229,7 +231,7 @@ LOSSES = {loss.__name__.lower(): loss for loss in (Minimax, NonSaturating, Least
 
 def by_name(name, **options):
     """The loss of this name, in any spelling: "NonSaturating", "non_saturating", "nonsaturating" ..."""
-    loss = LOSSES.get(name.lower().replace("_", "").replace("-", ""))
+    loss = LOSSES.get(str(name).lower().replace("_", "").replace("-", ""))
     if loss is None:
         raise ValueError(f"there is no loss {name!r}; there are {', '.join(LOSSES)}")
     return loss(**options)

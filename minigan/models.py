@@ -7,6 +7,7 @@ image at each convolution; the sizes are in the comments.
 import math
 
 from minigan.backend import rng as device_rng
+from minigan.checks import check_whole
 from minigan.initializers import glorot_uniform, normal
 from minigan.layers import (
     BatchNorm,
@@ -113,6 +114,7 @@ def dcgan_64_stem(rng, latent_dim=100, channels=3, *, dtype="float32"):
 
 def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32"):
     """For points in the plane: `depth` hidden layers of `width` units in both networks, linear outputs."""
+    check_whole("toy_mlp", 0, depth=depth)
     w = dict(rng=rng, dtype=dtype, initializer=glorot_uniform)
 
     def network(I, O, name):
@@ -152,6 +154,8 @@ def build(name, rng, sample_shape, classes=0, packing=1):
     classes    of a conditional GAN (minigan/gan.py): G takes a longer z, D more channels, for the one-hot label
     packing    D judges so many samples at once (minigan/layers/pack.py)
     """
+    check_whole("models.build", 0, classes=classes)
+    check_whole("models.build", 1, packing=packing)
     if name not in MODELS:
         raise ValueError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
     size = IMAGE_SIZE.get(name)

@@ -4,10 +4,10 @@ An optimizer is made without a network and bound to one by GAN. It keeps its own
 every network needs one of its own: an Adam that is shared mixes the averages of two networks and counts every step twice.
 """
 import math
-import numbers
 
 from minigan import parallel
 from minigan.backend import asarray, each_step, fuse, to_numpy, xp
+from minigan.checks import brief, check_object, check_range
 from minigan.sums import hypot
 
 
@@ -25,6 +25,8 @@ class Optimizer:
 
     def bind(self, network):
         self.check_free()
+        if not hasattr(network, "theta"):
+            raise TypeError(f"{type(self).__name__}: steps a network, minigan.Sequential(...), got {brief(network)}")
         self.network, self.t = network, 0              # t: the number of steps made
         for name in self.vector_names:
             setattr(self, name, xp.zeros_like(network.theta))
@@ -32,6 +34,8 @@ class Optimizer:
     def step(self):
         """One step of theta, with the gradient that is in dtheta. Every coordinate goes its own way, so the vectors can be
         cut into parts for the cores, and into pieces that stay in the caches from the first line of `update` to the last."""
+        if self.network is None:
+            raise ValueError(f"{type(self).__name__}: steps no network yet; bind(network) comes first")
         lr, *numbers = each_step(self.numbers, self.network.theta.dtype)
         for rule in self.rules:
             rule.before(self.network, lr)
@@ -62,6 +66,14 @@ class Optimizer:
         self.t = int(to_numpy(state["t"]))
 
 
+def checked_rules(owner, rules):
+    if not isinstance(rules, (list, tuple)):
+        raise TypeError(f"{owner}: rules must be a list, [minigan.rules.ClipNorm(1.0)], got {brief(rules)}")
+    for rule in rules:
+        check_object(owner, "a rule", rule, "minigan.rules.ClipNorm(1.0)", "before", "after")
+    return tuple(rules)
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum.
 
@@ -73,7 +85,7 @@ class SGD(Optimizer):
 
     def __init__(self, lr, momentum=0.0, *, rules=()):
         check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
-        self.lr, self.momentum, self.rules = float(lr), float(momentum), tuple(rules)
+        self.lr, self.momentum, self.rules = float(lr), float(momentum), checked_rules("SGD", rules)
 
     def update(self, theta, dtheta, velocity, lr):
         sgd(theta, dtheta, velocity, lr, self.momentum)
@@ -106,7 +118,7 @@ class Adam(Optimizer):
     def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8, *, rules=()):
         check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
         self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
-        self.rules = tuple(rules)
+        self.rules = checked_rules("Adam", rules)
 
     def numbers(self):
         return *super().numbers(), 1 - self.beta1 ** self.t, math.sqrt(1 - self.beta2 ** self.t)
@@ -127,10 +139,3 @@ def adam(theta, dtheta, m, root, lr, beta1, newest_m, root_beta2, root_newest_v,
     m_unbiased = m / weights_m
     root_unbiased = root / root_weights_v
     theta -= lr * (m_unbiased / (root_unbiased + eps))
-
-
-def check_range(owner, **arguments):
-    """Raise unless low <= value < high for all, given as name=(value, low, high)."""
-    for name, (value, low, high) in arguments.items():
-        if not isinstance(value, numbers.Real) or not low <= value < high:
-            raise ValueError(f"{owner}: {name} must be at least {low} and below {high}, got {value!r}")

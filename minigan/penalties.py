@@ -31,10 +31,13 @@ All functions ADD their gradient to D.dtheta, as backward does, and return the v
 Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1); Drucker & LeCun
           1992, "Improving generalization performance using double backpropagation"
 """
-from minigan.backend import xp
+from minigan.backend import device, xp
+from minigan.checks import check_array, check_object, check_range, check_whole
 from minigan.layers import BatchNorm
 from minigan.layers.layer import Layer
 from minigan.sums import norm
+
+INF = float("inf")
 
 
 def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
@@ -44,6 +47,8 @@ def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
               `known` of the last axis' channels are conditions (labels): D is not differentiated with respect to these
     Errors    ValueError for a D with BatchNorm; NotImplementedError for a layer that has no double_backward
     """
+    check_range("gradient_norm", weight=(weight, 0, INF), target=(target, 0, INF))
+    weight, target = float(weight), float(target)      # a number of NumPy's would make float64 of v
     g, cache, ones = input_gradient(D, x, known)
     # A row for each logit (which sees several samples, if D packs them). At g = 0, the kink of the norm, the direction is 0.
     length, direction = norm(g.reshape(len(ones), -1), axis=1)
@@ -59,9 +64,13 @@ def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
     Why       the best critic has slope 1 on the lines between each fake and the real image that it would be moved to
               (proposition 1). Which one that is nobody knows, so the lines are drawn between any two
     """
-    if real.shape != fake.shape or epsilon.shape != (len(real),):
-        raise ValueError(f"wgan_gp: expected real and fake of one shape and one epsilon a sample, got {real.shape}, "
-                         f"{fake.shape} and {epsilon.shape}")
+    for name, x in (("real", real), ("fake", fake), ("epsilon", epsilon)):
+        check_array("wgan_gp", name, x)
+    if (real.shape, real.dtype) != (fake.shape, fake.dtype) or (epsilon.shape, epsilon.dtype) != ((len(real),), real.dtype):
+        raise ValueError(f"wgan_gp: expected real and fake of one shape and one epsilon a sample, all of one dtype, got "
+                         f"{real.shape} {real.dtype}, {fake.shape} {fake.dtype} and {epsilon.shape} {epsilon.dtype}")
+    if device() == "cpu" and not ((0 <= epsilon) & (epsilon <= 1)).all():
+        raise ValueError(f"wgan_gp: epsilon must be numbers from 0 to 1, got {epsilon.min()} to {epsilon.max()}")
     epsilon = epsilon.reshape(-1, *[1] * (real.ndim - 1))
     return gradient_norm(D, epsilon * real + (1 - epsilon) * fake, weight, 1.0, known)
 
@@ -71,6 +80,8 @@ def r1(D, real, gamma=10.0, known=0):
 
     Why       without it D keeps pushing fakes that are already right, and the game circles around its solution
     """
+    check_range("r1", gamma=(gamma, 0, INF))
+    gamma = float(gamma)
     g, cache, ones = input_gradient(D, real, known)
     D.double_backward((gamma / len(ones)) * g, ones, cache)
     g = (0.5 * gamma / len(ones)) ** 0.5 * g
@@ -83,6 +94,10 @@ def input_gradient(D, x, known=0):
         if isinstance(layer, BatchNorm) or type(layer).double_backward is Layer.double_backward:
             layer.double_backward(None, None, None)    # raises the error that says why, before any gradient is added
     logits, cache = D.forward(x)
+    check_whole("gradient penalty", 0, known=known)
+    if known >= x.shape[-1] or logits.size != len(logits):
+        raise ValueError(f"gradient penalty: needs one logit a sample and known channels fewer than those of x, got logits "
+                         f"{logits.shape}, known {known} and x {x.shape}")
     ones = xp.ones_like(logits)
     g = D.backward(ones, cache, param_grads=False)
     if known:
@@ -94,6 +109,8 @@ class WGANGP:
     """wgan_gp as a part of a GAN: called with what D sees of a batch. rng: a device generator, for epsilon."""
 
     def __init__(self, rng, weight=10.0):
+        check_object("WGANGP", "rng", rng, "minigan.rng(seed)", "random")
+        check_range("WGANGP", weight=(weight, 0, INF))
         self.rng, self.weight = rng, float(weight)
 
     def __call__(self, D, real, fake, known=0):
@@ -107,6 +124,7 @@ class R1:
     rng = None                                         # nothing for a checkpoint to keep
 
     def __init__(self, gamma=10.0):
+        check_range("R1", gamma=(gamma, 0, INF))
         self.gamma = float(gamma)
 
     def __call__(self, D, real, fake, known=0):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.checks import check_finite
+
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 NO_CLASSES = ("__MACOSX", "@eaDir")                   # what macOS leaves in a zip file, and a Synology server in a folder
 
@@ -137,7 +139,7 @@ def to_channels(x, channels):
 
 def _height_width(name, size):
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in pair):
+    if len(pair) != 2 or not all(isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s > 0 for s in pair):
         raise ValueError(f"{name}: expected size to be one positive int or (H, W), got {size!r}")
     return pair
 
@@ -145,3 +147,4 @@ def _height_width(name, size):
 def _check_images(name, x):
     if x.ndim != 4 or x.dtype != np.float32:
         raise ValueError(f"{name}: expected images (N, H, W, C) of float32, got {x.shape} of {x.dtype}")
+    check_finite(name, x, "the images")

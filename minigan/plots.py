@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from minigan.backend import asarray, to_numpy
+from minigan.checks import check_range, check_whole
 from minigan.files import write_whole
 from minigan.losses import sigmoid
 
@@ -27,12 +28,12 @@ HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#fd9f5c", "#ffffff", "#
 # --- pictures of images ---
 
 def to_pixels(x):
-    """Images (N, H, W, 1 or 3) in [-1, 1] -> uint8 of the same shape: round((x + 1) · 127.5), clipped to 0..255."""
+    """Images (N, H, W, 1 or 3) in [-1, 1] -> uint8 of the same shape: round((x + 1) · 127.5), clipped to 0..255; NaN is 0."""
     x = to_numpy(x)
     if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) == 0 or x.dtype.kind != "f":
         raise ValueError(f"plots: expected images (N, H, W, 1 or 3) of floats, got {x.shape} of {x.dtype}"
                          + ("; save_points draws points" if x.ndim == 2 else ""))
-    return np.clip(np.rint((x + 1) * 127.5), 0, 255).astype(np.uint8)
+    return np.nan_to_num(np.rint((np.clip(x, -1, 1) + 1) * 127.5)).astype(np.uint8)
 
 
 def grid(x, columns=None, margin=1):
@@ -45,8 +46,8 @@ def grid(x, columns=None, margin=1):
     x = to_pixels(x)
     N, H, W, C = x.shape
     columns = math.ceil(math.sqrt(N * H / W)) if columns is None else columns
-    if columns < 1 or margin < 0:
-        raise ValueError(f"plots.grid: expected columns >= 1 and margin >= 0, got {columns} and {margin}")
+    check_whole("plots.grid", 1, columns=columns)
+    check_whole("plots.grid", 0, margin=margin)
     rows = -(-N // columns)                            # ⌈N / columns⌉
     picture = np.full((rows * (H + margin) + margin, columns * (W + margin) + margin, C), 255, np.uint8)
     for i, image in enumerate(x):
@@ -58,6 +59,7 @@ def grid(x, columns=None, margin=1):
 def enlarge(picture, scale=None):
     """Every pixel as scale x scale pixels; without `scale` so many that the picture gets about 500 pixels wide."""
     scale = max(1, round(500 / picture.shape[1])) if scale is None else scale
+    check_whole("plots.enlarge", 1, scale=scale)
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
@@ -73,8 +75,8 @@ def save_rows(path, rows):
     Errors    ValueError for rows of several lengths
     """
     lengths = {len(x) for x in rows.values()}
-    if len(lengths) != 1:
-        raise ValueError(f"plots.save_rows: expected rows of one length, got {sorted(lengths) or 'none'}")
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(f"plots.save_rows: expected rows of one length, not empty, got {sorted(lengths) or 'none'}")
     largest = max(x.shape[1] for x in rows.values())
     figure = Figure(figsize=(9, len(rows) * (9 / lengths.pop() + 0.3)), dpi=100, layout="constrained")
     for ax, (caption, x) in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows.items()):
@@ -155,12 +157,13 @@ def arrows(ax, points, gradients):
 
 def points(real, fake):
     """A picture of real points (N, 2) and fakes (M, 2), framed by the real ones, so that the frames of a film agree.
-    Without real ones (None), of the fakes alone."""
+    Without real ones (None), of the fakes alone. Points that are not finite are not drawn."""
     real, fake = (None if x is None else to_numpy(x) for x in (real, fake))
     for x in (real, fake):
-        if x is not None and x.shape[1:] != (2,):
+        if x is not None and (x.shape[1:] != (2,) or len(x) == 0):
             raise ValueError(f"plots.points: expected points (N, 2), got {x.shape}")
-    half = 1.3 * abs(fake if real is None else real).max()
+    frame = np.asarray(fake if real is None else real, np.float64)
+    half = 1.3 * abs(frame[np.isfinite(frame)]).max(initial=0) or 1.0
     figure, ax = plane((-half, half, -half, half))
     scatter(ax, real, fake)
     return rasterize(figure)
@@ -246,6 +249,7 @@ def save_gif(path, frames, seconds_per_frame=0.1):
     Units     GIF counts time in hundredths of a second; many viewers show no frame for less than two of them
     Errors    ValueError for no frames or frames of several shapes
     """
+    check_range("plots.save_gif", seconds_per_frame=(seconds_per_frame, 0, math.inf))
     shapes = {frame.shape for frame in frames}
     if len(shapes) != 1:
         raise ValueError(f"plots.save_gif: expected frames of one shape, got {sorted(shapes) or 'none'}")

@@ -64,7 +64,7 @@ def complete(given):
     options = DEFAULTS | off | {"device": device(), "threads": parallel.workers()} | RECIPES[model] | given | {"model": model}
     options["loss"] = repr(losses.by_name(options["loss"])).lower()            # one spelling
     for name, value in options.items():
-        least = 1 if name in ("steps", "batch_size", "sample_every", "save_every", "packing", "n_critic") else 0
+        least = 1 if name in ("steps", "sample_every", "save_every", "packing", "n_critic") else 2 * (name == "batch_size")
         if isinstance(value, (int, float)) and not least <= value < math.inf:
             needs = f"at least {least}" if math.isfinite(value) else "a finite number"
             raise ValueError(f"--{name.replace('_', '-')} must be {needs}, got {value}")

@@ -4,9 +4,8 @@ Adam(2e-4, rules=[L2(1e-4), ClipNorm(1.0)]) asks each rule, in this order (so he
 when the gradient is in dtheta, and after it, when theta has moved. "Weights" are the parameters called W: biases, gamma and
 beta are few and do no harm.
 """
-import math
-
 from minigan.backend import xp
+from minigan.checks import check_positive
 from minigan.sums import norm
 
 
@@ -14,8 +13,7 @@ class Rule:
     """before(network, lr) when the gradient is there, after(network, lr) when theta has moved."""
 
     def __init__(self, amount):
-        if not 0 < amount < math.inf:
-            raise ValueError(f"{type(self).__name__}: expected a number above 0, got {amount!r}")
+        check_positive(type(self).__name__, amount=amount)
         self.amount = float(amount)
 
     def before(self, network, lr):

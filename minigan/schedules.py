@@ -10,6 +10,8 @@ On a command line it is a text, its name and its numbers: parse("linear:0.1:0:10
 import inspect
 import math
 
+from minigan.checks import is_number
+
 
 def constant(value):
     """value at every step."""
@@ -52,9 +54,9 @@ by_name = {function.__name__: function for function in (constant, linear, consta
 
 def parse(text):
     """The schedule of a text NAME:NUMBER:NUMBER..., or of a single NUMBER, which is constant. Raises ValueError."""
-    name, *words = text.split(":")
+    name, *words = str(text).split(":")
     if not words:
-        name, words = "constant", [text]
+        name, words = "constant", [name]
     forms = {name: [*inspect.signature(function).parameters] for name, function in by_name.items()}
     try:
         values = [float(word) for word in words]
@@ -74,7 +76,7 @@ def _ramp(schedule, start, end, steps, shape):
 
 
 def _number(schedule, name, value):
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise ValueError(f"schedule {schedule}: {name} must be a finite number, got {value!r}")
     return float(value)
 

@@ -31,7 +31,7 @@ def measure(gan, real, z, labels=None):
     accuracy_real, accuracy_fake = accuracies(gan.loss, logits_real, logits_fake)
     signs = {
         "accuracy_real": accuracy_real, "accuracy_fake": accuracy_fake,
-        "spread": xp.concatenate([logits_real, logits_fake]).std(),
+        "spread": xp.concatenate([logits_real, logits_fake]).astype("float64").std(),
         "push": abs(dlogits).sum(),
         "gradient_G": norm(G.dtheta)[0][0], "gradient_D": norm(D.dtheta)[0][0],
         "diversity": mean_distance(fake) / (mean_distance(real) + 1e-12)}
@@ -76,7 +76,7 @@ def accuracies(loss, logits_real, logits_fake):
 
 def mean_distance(x):
     """The mean distance between two samples of the batch, from ‖x - y‖² = ‖x‖² + ‖y‖² - 2<x, y>."""
-    x = x.reshape(len(x), -1)
+    x = x.reshape(len(x), -1).astype("float64")
     x = x - x.mean(axis=0)                             # changes no distance, and makes the differences of squares accurate
     square = (x * x).sum(axis=1)
     distance = xp.sqrt(xp.maximum(square[:, None] + square - 2 * (x @ x.T), 0.0))

@@ -21,8 +21,10 @@ from tqdm import tqdm
 
 from minigan import backend, checkpoint, machine, plots
 from minigan.batches import Batches
+from minigan.checks import check_data, check_labels, check_object, check_whole
 from minigan.files import make_folder, write_whole
 from minigan.finite import finite, first_bad_layer
+from minigan.gan import check_samples
 from minigan.log import COLUMNS, Log
 from minigan.signals import stop_signal
 
@@ -36,20 +38,32 @@ class Run:
     schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
     capture           on a GPU, run GAN.train_step as one CUDA graph (GAN.capture); steps of D or G alone run as they are
     doctor            looks at the GAN every `doctor_every` steps; what he has to say is printed (minigan/doctor.py)
-    Errors    ValueError for an empty x and for labels that are no classes;  FileExistsError if `out` holds another run;
-              OSError if it cannot be written
+    Errors    ValueError or TypeError for an x that is empty, not finite or not like what G makes, for labels that are no
+              classes, for options that make no sense;  FileExistsError if `out` holds another run;  OSError if it cannot be
+              written
     """
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
                  generator_from=None, schedule=None, capture=False, doctor=None, doctor_every=100):
-        if len(x) == 0 or batch_size < 2:
-            raise ValueError(f"training needs at least one sample and batches of at least 2, got {len(x)} and {batch_size}")
-        if gan.classes and (labels is None or len(labels) != len(x)):
-            raise ValueError(f"training: a conditional GAN needs a label for each of the {len(x)} samples")
-        labels = np.asarray(labels) if gan.classes else None
-        if gan.classes and not (labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < gan.classes):
-            raise ValueError(f"training: labels of {gan.classes} classes are whole numbers, 0 to {gan.classes - 1}, got "
-                             f"{labels.dtype} from {labels.min()} to {labels.max()}")
+        check_object("training", "gan", gan, "minigan.GAN(...)", "group", "sample")
+        check_whole("training", 2, batch_size=batch_size)
+        check_whole("training", 1, critic_steps=critic_steps)
+        check_whole("training", 0, seed=seed, generator_from=generator_from or 0)
+        if doctor is not None:
+            check_object("training", "doctor", doctor, "minigan.doctor.Doctor()", "look", "advice")
+            check_whole("training", 1, doctor_every=doctor_every)
+        if schedule is not None:
+            check_object("training", "schedule", schedule, "a function of the step", "__call__")
+        if batch_size % gan.group:
+            raise ValueError(f"training: D judges {gan.group} samples at once, which does not divide batch_size {batch_size}")
+        try:
+            json.dumps(config)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"training: config must be a JSON value, numbers, texts, lists and dicts ({error})") from None
+        check_data("training", x)
+        check_samples(x, gan.sample(1, seed))
+        labels = None if labels is None else backend.to_numpy(labels)
+        check_labels("training", labels, len(x), gan.classes)
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
         self.critic_steps, self.schedule = critic_steps, schedule
         self.doctor, self.doctor_every = doctor, doctor_every
@@ -112,6 +126,7 @@ class Run:
 
         Raises FloatingPointError, naming the step and the layer, when a loss or a parameter is no finite number.
         """
+        check_whole("train", 1, steps=steps, sample_every=sample_every, save_every=save_every)
         for sentence in machine.advice():
             print(f"minigan: {sentence}", file=sys.stderr)
         recent = self._snapshot()
@@ -134,7 +149,8 @@ class Run:
                 if self.doctor is not None and self.step % self.doctor_every == 0:
                     self._ask_doctor(bar)
         self.save()
-        self._final_pictures()
+        if self.step > 0:                              # else Ctrl-C came before anything is there to be drawn
+            self._final_pictures()
         return self.step >= steps
 
     def train_step(self):
@@ -213,10 +229,11 @@ class Run:
             bar.write(f"minigan: no picture of step {self.step}: {error}", file=sys.stderr)
 
     def _picture(self, path):
-        if self.x.ndim == 4:                           # of a conditional GAN a column for each class
+        """Of images of 1 or 3 channels, and of points in the plane; of other samples there is none."""
+        if self.x.ndim == 4 and self.x.shape[3] in (1, 3):             # of a conditional GAN a column for each class
             classes = self.gan.classes
             plots.save_grid(path, self.gan.sample(8 * classes or 64, self.seed), classes or None)
-        else:
+        elif self.x.shape[1:] == (2,):
             plots.save_points(path, self.x[:1000], backend.to_numpy(self.gan.sample(1000, self.seed)))
 
     def _final_pictures(self):

@@ -18,7 +18,7 @@ it sees, and the loss is the mean over all of them (a "PatchGAN").
 Source    Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004 (pix2pix: a D that sees the source, L1, weight 100, patches)
 """
 from minigan.backend import xp
-from minigan.optimizers import check_range
+from minigan.checks import check_array, check_game, check_object, check_range
 
 # --- fidelity: how far y is from the target, (value, dy), the mean over all elements ---
 
@@ -37,8 +37,10 @@ def l2(y, target):
 
 
 def _check(name, y, target):
-    if y.shape != target.shape or y.dtype != target.dtype:
-        raise ValueError(f"{name}: expected two arrays alike, got {y.shape} {y.dtype} and {target.shape} {target.dtype}")
+    check_array(name, "target", target)
+    if y.shape != target.shape or y.dtype != target.dtype or y.size == 0:
+        raise ValueError(f"{name}: expected two arrays alike and not empty, got {y.shape} {y.dtype} and {target.shape} "
+                         f"{target.dtype}")
 
 
 # --- the model ---
@@ -59,6 +61,7 @@ class Translation:
 
     def __init__(self, G, D, loss, optimizer_G, optimizer_D, fidelity=l1, weight=100.0, adversarial=1.0, conditional=False):
         check_range("Translation", weight=(weight, 0, float("inf")), adversarial=(adversarial, 0, float("inf")))
+        check_object("Translation", "fidelity", fidelity, "minigan.translation.l1", "__call__")
         bind("Translation", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
         self.G, self.D, self.loss, self.fidelity, self.conditional = G, D, loss, fidelity, conditional
         self.optimizers = [optimizer_G, optimizer_D]
@@ -107,7 +110,7 @@ def step_D(D, loss, optimizer, real, fake):
     """One step of D; real and fake are data. Returns loss_D."""
     logits_real, cache_real = D.forward(real)
     logits_fake, cache_fake = D.forward(fake)
-    loss_D, dlogits_real, dlogits_fake = loss.discriminator(logits_real.reshape(-1, 1), logits_fake.reshape(-1, 1))
+    loss_D, dlogits_real, dlogits_fake = loss.discriminator(in_a_row(logits_real), in_a_row(logits_fake))
     D.zero_grad()
     D.backward(dlogits_real.reshape(logits_real.shape), cache_real, input_grad=False)
     D.backward(dlogits_fake.reshape(logits_fake.shape), cache_fake, input_grad=False)
@@ -119,8 +122,15 @@ def pull_of_D(D, loss, fake):
     """(value, dfake) of G's adversarial loss. D is only passed: its gradients and running statistics stay as they are."""
     with D.keep_states():
         logits, cache = D.forward(fake)
-    value, dlogits = loss.generator(logits.reshape(-1, 1))
+    value, dlogits = loss.generator(in_a_row(logits))
     return value, D.backward(dlogits.reshape(logits.shape), cache, param_grads=False)
+
+
+def in_a_row(logits):
+    """The logits (N, 1) or (N, h, w, 1) as a loss takes them."""
+    if logits.shape[-1] != 1:
+        raise ValueError(f"D must give logits (N, 1) or a map of them (N, h, w, 1), got {logits.shape}")
+    return logits.reshape(-1, 1)
 
 
 def named(networks, optimizers):
@@ -130,13 +140,7 @@ def named(networks, optimizers):
 
 def bind(owner, loss, networks, optimizers):
     """Give each of the networks, {name: network}, its name and its optimizer; refuse what would train the wrong thing."""
-    if isinstance(loss, (type, str)) or not hasattr(loss, "discriminator"):
-        raise TypeError(f"{owner}: loss must be an object such as minigan.losses.LeastSquares(), got {loss!r}")
-    for kind, things in (("networks", [*networks.values()]), ("optimizers", optimizers)):
-        if len({id(thing) for thing in things}) != len(networks):
-            raise ValueError(f"{owner}: needs {len(networks)} {kind}, all different: for {', '.join(networks)}")
-    for optimizer in optimizers:
-        optimizer.check_free()
+    check_game(owner, loss, networks, optimizers)
     for optimizer, (name, network) in zip(optimizers, networks.items()):
         optimizer.bind(network)
         network.rename(name)

@@ -244,6 +244,34 @@ def test_the_other_way_round_it_is_refused_too(tmp_path, other):
     assert everything(gan) == before
 
 
+PARTS = {"G_average": lambda: {"average": 0.9}, "penalty": lambda: {"penalty": mg.penalties.WGANGP(mg.rng(1))},
+         "eye": lambda: {"eye": mg.layers.InstanceNoise(0.1, mg.rng(2))},
+         "augment": lambda: {"augment": mg.layers.InstanceNoise(0.1, mg.rng(3))}}
+
+
+@pytest.mark.parametrize("part, option", PARTS.items(), ids=PARTS)
+def test_a_part_that_only_one_of_the_two_has_is_named(tmp_path, part, option):
+    def game(**options):
+        return mg.GAN(*mg.models.toy_mlp(mg.host_rng(0), width=4), NonSaturating(), Adam(), Adam(), **options)
+    for there, here, where in ((option(), {}, "there; make this one with"), ({}, option(), "here; make this one without")):
+        checkpoint.save(tmp_path / "c.npz", game(**there))
+        gan = game(**here)
+        before = everything(gan)
+        with pytest.raises(CheckpointError, match=f"^file: made by another model: {part} is only {where}"):
+            checkpoint.restore(gan, checkpoint.load(tmp_path / "c.npz"), "file")
+        assert everything(gan) == before
+    checkpoint.save(tmp_path / "c.npz", game(**option()))
+    checkpoint.restore(game(**option()), checkpoint.load(tmp_path / "c.npz"))
+    checkpoint.restore_network(game().G, checkpoint.load(tmp_path / "c.npz"), "G")         # as the sentence says
+
+
+@pytest.mark.parametrize("name", ["G", "D.theta", "G.mine", "optimizer_D", "file", "parts"])
+def test_a_name_of_the_game_is_refused_for_an_array_of_ones_own(saved, name):
+    with pytest.raises(ValueError, match=f"checkpoint.save: '{name}' must hold plain numbers, under a name that is none of"):
+        checkpoint.save(saved, make_gan(), **{name: np.zeros(3)})
+    assert checkpoint.load(saved)["extra"] == {"steps": 3}
+
+
 def test_a_generator_of_another_device_is_refused_before_anything_changes(standin, tmp_path):
     mg.use("cpu")
     checkpoint.save(tmp_path / "c.npz", train(make_gan(), range(3)))

@@ -318,3 +318,26 @@ def test_the_layer_that_is_not_finite_is_named(backend):
     patient = Doctor()
     patient.look(gan, real, z)
     assert 'Dense "D.1" has a W that is not finite' in patient.advice()[0]
+
+
+def test_a_look_at_a_packed_D_tears_no_pack():
+    """It uses as many whole packs as there are samples for, of up to Doctor.samples; one if these are fewer than a pack."""
+    G, D = mg.models.build("toy_mlp", mg.host_rng(0), (2,), packing=3)
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+    real, z = mg.datasets.ring(30, mg.host_rng(1))[0], gan.noise(30, mg.rng(0))
+    for samples, given, used in ((7, 30, 6), (128, 29, 27), (2, 30, 3)):
+        assert Doctor(samples).look(gan, real[:given], z) == Doctor(30).look(gan, real[:used], z[:used])
+    with pytest.raises(ValueError, match="N a multiple of m = 3, got .2, 2."):
+        Doctor().look(gan, real[:2], z)
+
+
+def test_huge_numbers_that_are_finite_are_no_illness_of_their_own():
+    """Their squares are beyond float32: a gradient of 1e20 has exploded, but is finite."""
+    gan = points_gan(mg.losses.NonSaturating())
+    gan.G.dtheta[...] = 1e20
+    gan.D.dtheta[...] = 1e25
+    signs = Doctor().look(gan, 1e25 * mg.datasets.ring(20, mg.host_rng(1))[0], gan.noise(20, mg.rng(0)))
+    assert signs["gradient_G"] == pytest.approx(1e20 * gan.G.size ** 0.5) and signs["gradient_D"] == pytest.approx(
+        1e25 * gan.D.size ** 0.5)
+    assert all(map(np.isfinite, signs.values()))
+    assert set(diagnose(signs, [])) == {"exploded"}

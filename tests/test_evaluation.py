@@ -55,3 +55,21 @@ def test_the_table_of_seeds(tmp_path, capsys):
     assert kl.split() == ["reverse", "KL", "0.375", "0.177", "0.250", "4", "0.000"]
     evaluation.save_seeds(tmp_path / "seeds.png", scores)
     assert (tmp_path / "seeds.png").stat().st_size > 1000
+
+
+def test_a_seed_without_a_number_is_not_the_best(tmp_path, capsys):
+    """The reverse KL of samples that hit no mode is NaN."""
+    scores = {1: {"reverse KL": (np.nan, 0.0)}, 2: {"reverse KL": (0.5, 0.0)}, 3: {"reverse KL": (0.7, 0.0)}}
+    evaluation.print_seeds(scores)
+    assert capsys.readouterr().out.splitlines()[1].split()[-3:] == ["0.500", "2", "0.000"]
+    for numbers in (scores, {1: scores[1]}, {1: {"KL": (0.0, 0.0)}}):
+        evaluation.save_seeds(tmp_path / "seeds.png", numbers)
+
+
+def test_tiny_data():
+    x, labels = mg.datasets.digits()
+    assert evaluation.score(Copyist(x[:5], labels), "digits", x[:5], labels[:5], 1)["score"][0] > 0
+    centres = mg.datasets.ring_centres()
+    assert evaluation.score(Copyist(centres, None), "ring", centres[:1], None, 1)["modes"] == (8, 1)
+    with pytest.raises(ValueError, match="at least 5 images"):
+        evaluation.score(Copyist(x[:4], labels), "digits", x[:4], labels[:4], 1)

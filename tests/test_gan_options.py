@@ -77,10 +77,44 @@ def test_the_label_is_one_constant_map_a_class(backend):
     np.testing.assert_array_equal(to_numpy(gan.with_labels(z, labels))[:, LATENT:], np.eye(CLASSES)[to_numpy(labels)])
 
 
-@pytest.mark.parametrize("labels", [None, np.zeros(5, int), np.zeros((6, 1), int), np.zeros(6)])
-def test_wrong_labels_are_refused(labels):
-    with pytest.raises(ValueError, match="one whole number a sample as labels"):
-        make_gan().train_step(*batch()[:2], labels)
+WRONG_LABELS = [None, [0, 1, 2, 0, 1, 2], np.zeros(5, int), np.zeros((6, 1), int), np.eye(3)[[0, 1, 2, 0, 1, 2]], np.zeros(6),
+                np.zeros(6, bool), np.arange(6) - 1, np.arange(6)]
+
+
+@pytest.mark.parametrize("step", ["train_step", "discriminator_step", "generator_step"])
+def test_wrong_labels_are_refused_before_anything_changes(step):
+    gan = make_gan(optimizer=Adam)
+    before = gan.G.theta.tobytes(), gan.D.theta.tobytes()
+    for labels in WRONG_LABELS:
+        with pytest.raises(ValueError, match=r"GAN: labels must be .* whole numbers from 0 to 2, one a sample, \(6,\), got"):
+            getattr(gan, step)(*batch()[:2], labels)
+    with pytest.raises(ValueError, match="got labels, but there are no classes"):
+        getattr(make_gan(classes=0), step)(*batch())
+    assert before == (gan.G.theta.tobytes(), gan.D.theta.tobytes())
+
+
+def test_samples_of_wrong_labels_are_refused(backend):
+    gan = make_gan()
+    for labels in ([0, 3], [-1, 0], [0.0, 1.0], [0], 1):
+        with pytest.raises(ValueError, match=r"GAN.sample: labels must be .* from 0 to 2, one a sample, \(2,\), got"):
+            gan.sample(2, 0, labels)
+    for labels in ([2, 0], np.array([2, 0]), asarray(np.array([2, 0]))):
+        np.testing.assert_array_equal(to_numpy(gan.sample(2, 0, labels)), to_numpy(gan.G(gan.with_labels(
+            gan.noise(2, mg.rng(0)), asarray(np.array([2, 0]))))))
+    with pytest.raises(ValueError, match="got labels, but there are no classes"):
+        make_gan(classes=0).sample(2, 0, [0, 1])
+
+
+def test_on_a_gpu_a_label_that_is_no_class_is_not_silent(standin):
+    """Its value cannot be seen without waiting for the device: so the losses say it."""
+    gan = make_gan(dtype="float32")
+    real, z, labels = batch(dtype="float32")
+    labels[3] = 3
+    with standin.no_sync(), np.errstate(invalid="ignore"):
+        losses = gan.train_step(real, z, labels)
+    assert all(np.isnan(scalar(loss)) for loss in losses)
+    with pytest.raises(TypeError, match="GAN: labels must be an array on 'cuda:0', got numpy.ndarray"):
+        gan.train_step(real, z, np.zeros(6, int))
 
 
 def test_without_options_nothing_is_drawn_or_changed():

@@ -187,7 +187,7 @@ def test_the_rule_passes_good_code(rule):
 # --- imports run one way ---
 
 MIDDLE = ["losses", "penalties", "optimizers"]         # and all that is not named here: models, gradcheck, checkpoint
-LOW = ["parallel", "initializers", "cublas", "columns", "sums"]
+LOW = ["checks", "parallel", "initializers", "cublas", "columns", "sums"]
 FLOORS = [["backend", "threads"], LOW, ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"],
           ["training", "recipe", "lesson"], ["__init__"]]
 

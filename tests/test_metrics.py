@@ -23,6 +23,29 @@ def test_softmax_cross_entropy_is_the_derivative_of_its_value():
     assert report.ok, report
 
 
+@pytest.mark.parametrize("labels", [[0, 3, 1, -1], [0, 4, 1, 1], [[0], [3], [1], [1]], [0], [0.0, 3.0, 1.0, 1.0], np.eye(4)],
+                         ids=["below 0", "beyond K", "a column", "too few", "floats", "one-hot"])
+def test_it_refuses_what_are_no_labels(labels):
+    with pytest.raises(ValueError, match=r"softmax_cross_entropy: labels must be .* from 0 to 3, one a sample, \(4,\), got"):
+        metrics.softmax_cross_entropy(mg.host_rng(0).standard_normal((4, 4)), np.array(labels))
+    with pytest.raises(ValueError, match=r"expected logits \(N, K\)"):
+        metrics.softmax_cross_entropy(np.zeros(4), np.array([0, 1, 2, 3]))
+
+
+def test_a_label_that_is_no_class_is_not_silent_on_a_gpu(standin):
+    with np.errstate(invalid="ignore"):
+        value, dlogits = metrics.softmax_cross_entropy(mg.asarray(np.zeros((2, 3), "float32")), mg.asarray(np.array([1, 3])))
+    assert np.isnan(value.get()) and np.isnan(dlogits.get()).any(axis=1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("worst", [-np.inf, -3e38])
+def test_another_class_may_be_impossible(backend, worst):
+    with np.errstate(over="ignore"):
+        value, dlogits = metrics.softmax_cross_entropy(mg.asarray(np.array([[3e38, worst], [0.0, 0.0]], "float32")),
+                                                       mg.asarray(np.array([0, 1])))
+    assert float(value) == pytest.approx(math.log(2) / 2) and mg.to_numpy(dlogits).tolist() == [[0, 0], [0.25, -0.25]]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_it_stays_finite_for_huge_logits(dtype):
     value, dlogits = metrics.softmax_cross_entropy(np.array([[1e4, -1e4]], dtype), np.array([1]))
@@ -153,6 +176,11 @@ def test_kl_by_hand():
     assert metrics.kl([1, 0], [1, 1]) != metrics.kl([1, 1], [1, 0])                # it has a direction
 
 
+def test_kl_of_what_is_hardly_there():
+    assert metrics.kl([1, 1], [1, 1e-320]) == pytest.approx(0.5 * math.log(0.5) + 0.5 * (math.log(0.5) - math.log(1e-320)))
+    assert math.isnan(metrics.kl([1, 1], [0, 0]))
+
+
 @pytest.mark.parametrize("p, q", [([[1, 2]], None), ([1, -1], None), ([1, 2], [1, 2, 3]), ([1, 2], [1, -2])])
 def test_kl_refuses_what_is_no_distribution(p, q):
     with pytest.raises(ValueError, match="kl"):
@@ -224,6 +252,30 @@ def test_a_network_of_ones_own_can_judge():
                             mg.layers.Dense(128, 10, **w))
     judge = metrics.Classifier(X, LABELS, epochs=15, network=network)
     assert judge.accuracy > 0.9 and judge.features(X[:3]).shape == (3, 128)
+
+
+@pytest.mark.parametrize("n, batch_size", [(81, 64), (6, 64), (81, 16), (80, 64)])
+def test_a_last_batch_of_one_joins_the_one_before_it(n, batch_size):
+    """Alone it would have no variance for a BatchNorm. All others stay as they are, and each sample is seen once an epoch."""
+    sizes = []
+
+    class Counting(mg.layers.Flatten):
+        def forward(self, x, train=True):
+            sizes.append(len(x)) if train else None
+            return super().forward(x, train)
+
+    w = {"rng": mg.host_rng(0)}
+    network = mg.Sequential(Counting(), mg.layers.Dense(64, 8, **w), mg.layers.BatchNorm(8), mg.layers.ReLU(),
+                            mg.layers.Dense(8, 10, **w))
+    judge = metrics.Classifier(X[:n], LABELS[:n], epochs=1, batch_size=batch_size, network=network)
+    assert sum(sizes) == n - n // 5 and min(sizes) > 1 and max(sizes) <= batch_size + 1
+    assert judge.probabilities(X[:1]).shape == (1, 10)
+
+
+def test_a_judge_may_know_more_classes_than_the_labels_show():
+    network = mg.Sequential(mg.layers.Flatten(), mg.layers.Dense(64, 5, rng=mg.host_rng(0)))
+    judge = metrics.Classifier(X[:50], LABELS[:50] % 3, epochs=1, network=network)
+    assert judge.classes == 5 and judge.probabilities(X[:2]).shape == (2, 5)
 
 
 # --- stacked digits: 1000 modes ---

@@ -28,6 +28,13 @@ def colours(picture):
 
 # --- pictures of images ---
 
+def test_pixels_of_any_number_are_drawn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 0], "float32").reshape(6, 1, 1, 1)
+        assert plots.to_pixels(x).ravel().tolist() == [0, 255, 0, 255, 0, 128]
+
+
 def test_pixels_are_rounded_and_clipped():
     x = np.array([-1, 1, 0, -1.5, 7, 0.5, -0.998], "float32").reshape(1, 1, 7, 1)
     assert plots.to_pixels(x).dtype == np.uint8
@@ -91,7 +98,7 @@ def test_what_is_no_image_is_refused(x):
 
 @pytest.mark.parametrize("layout", [{"columns": 0}, {"margin": -1}])
 def test_a_layout_that_cannot_be_is_refused(layout):
-    with pytest.raises(ValueError, match="columns >= 1 and margin >= 0"):
+    with pytest.raises(ValueError, match="plots.grid: .* must be a whole number of at least"):
         plots.grid(images(4), **layout)
 
 
@@ -214,6 +221,14 @@ def test_points_are_drawn_where_they_are_and_in_their_colours(tmp_path, backend)
     blue[:130, 330:] = orange[:130, 330:] = False      # the legend
     assert np.nonzero(blue)[0].max() < 250 and np.nonzero(blue)[1].min() < 150          # above, and one at the left
     assert np.nonzero(orange)[0].min() > 400 and np.ptp(np.nonzero(orange)[1]) < 10     # one place below
+
+
+@pytest.mark.parametrize("real, fake", [(np.zeros((5, 2)), np.ones((5, 2))), (None, np.full((5, 2), np.nan)),
+                                        (np.full((5, 2), 3e38, "float32"), np.full((5, 2), np.inf))])
+def test_points_that_span_nothing_or_are_not_finite_are_no_end_of_a_run(real, fake):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert plots.points(real, fake).shape == (500, 500, 3)
 
 
 def test_a_film_of_points_does_not_jump():

@@ -1,6 +1,7 @@
 """Schedules: their values at the ends and between, and what parse refuses."""
 import math
 
+import numpy as np
 import pytest
 
 import minigan as mg
@@ -48,6 +49,7 @@ def test_the_limits_are_schedules_too():
 
 @pytest.mark.parametrize("text, same", [
     ("0.25", schedules.constant(0.25)), ("constant:0.25", schedules.constant(0.25)),
+    (0.25, schedules.constant(np.float32(0.25))),
     ("linear:0.1:0:1000", schedules.linear(0.1, 0, 1000)), ("linear:0:-1e-1:1e3", schedules.linear(0, -0.1, 1000)),
     ("constant_then_linear:1:0:1200", schedules.constant_then_linear(1, 0, 1200)),
     ("cosine:1:0.5:300", schedules.cosine(1, 0.5, 300)), ("exponential:1:0.9:50", schedules.exponential(1, 0.9, 50))])

@@ -250,7 +250,7 @@ def test_a_killed_program_can_be_resumed(tmp_path):
 @pytest.mark.parametrize("arguments, words", [
     (["--steps", "x"], "invalid int value"),
     (["--steps", 0], "--steps must be at least 1, got 0"),
-    (["--batch-size", 1], "batches of at least 2"),
+    (["--batch-size", 1], "--batch-size must be at least 2, got 1"),
     (["--lr", -1], "lr must be at least 0"),
     (["--model", "vae"], "invalid choice: 'vae'"),
     (["--loss", "mse"], "there is no loss 'mse'"),

@@ -1,4 +1,5 @@
 """The loop: every sample once an epoch, the folder of a run, resume bit for bit, Ctrl-C, NaN."""
+import contextlib
 import csv
 import os
 import re
@@ -225,7 +226,7 @@ def test_other_labels_are_other_data(tmp_path):
 
 @pytest.mark.parametrize("labels", [np.arange(-1, 9), np.arange(1, 11), np.arange(10) / 2])
 def test_labels_that_are_no_class_are_refused(tmp_path, labels):
-    with pytest.raises(ValueError, match="labels of 10 classes are whole numbers, 0 to 9, got"):
+    with pytest.raises(ValueError, match="labels must be an array of whole numbers from 0 to 9, .*got"):
         conditional_run(tmp_path, labels)
 
 
@@ -258,3 +259,69 @@ def test_points_are_drawn_as_points(tmp_path):
     run.start()
     run.train(2, sample_every=1)
     assert (tmp_path / "run" / "samples.png").stat().st_size > 1000
+
+
+def small_run(out, shape, **options):
+    """Ten samples of this shape, and networks for them."""
+    size = int(np.prod(shape))
+    G = mg.Sequential(mg.layers.Dense(2, size), mg.layers.Tanh(), mg.layers.Reshape(*shape))
+    D = mg.Sequential(mg.layers.Flatten(), mg.layers.Dense(size, 1))
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+    x = mg.host_rng(0).uniform(-1, 1, (10, *shape)).astype("float32")
+    return training.Run(gan, x, out / "run", doctor=mg.doctor.Doctor(), doctor_every=1, **options)
+
+
+@pytest.mark.parametrize("shape, pictures", [((1,), 0), ((2,), 2), ((3,), 0), ((5, 2), 0), ((4, 4, 1), 2), ((4, 4, 2), 0),
+                                             ((4, 4, 3), 2), ((4, 4, 4), 0), ((2, 2, 2, 1), 0)], ids=str)
+def test_samples_of_any_shape_are_trained_and_drawn_where_there_is_a_picture(tmp_path, shape, pictures):
+    run = small_run(tmp_path, shape, batch_size=25)    # larger than the data, too
+    run.start()
+    assert run.train(2, sample_every=1)
+    found = [path.name for path in run.out.glob("*.*")]
+    assert {"config.json", "checkpoint.npz", "log.csv", "curves.png"} <= {*found}
+    assert len([*run.out.glob("samples/*.png")]) == pictures
+    assert ("samples.png" in found) == ("training.gif" in found) == (pictures > 0)
+
+
+def test_data_that_are_all_zero_are_drawn(tmp_path):
+    """The frame of the picture has a width all the same."""
+    run = small_run(tmp_path, (2,))
+    run.x[...] = 0
+    run.start()
+    assert run.train(1)
+
+
+@pytest.mark.parametrize("packing, batch_size", [(3, 192), (3, 3), (150, 150)])
+def test_a_packed_D_is_trained_and_looked_at(tmp_path, packing, batch_size):
+    """The doctor looks at up to 128 samples, but tears no pack."""
+    G, D = mg.models.build("toy_mlp", mg.host_rng(0), (2,), packing=packing)
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+    x = mg.datasets.ring(200, mg.host_rng(0))[0]
+    run = training.Run(gan, x, tmp_path / "run", batch_size=batch_size, doctor=mg.doctor.Doctor(), doctor_every=1)
+    run.start()
+    assert run.train(2)
+    with pytest.raises(ValueError, match=f"D judges {packing} samples at once, which does not divide"):
+        training.Run(gan, x, tmp_path / "other", batch_size=batch_size + 1)
+
+
+def test_a_conditional_packed_D_with_a_penalty_is_trained(tmp_path):
+    G, D = mg.models.build("mlp_gan", mg.host_rng(0), (8, 8, 1), classes=10, packing=2)
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam(), classes=10,
+                 penalty=mg.penalties.WGANGP(mg.rng(0)))
+    run = training.Run(gan, X[:10], tmp_path / "run", labels=list(range(10)), batch_size=4, doctor=mg.doctor.Doctor(5),
+                       doctor_every=1)
+    run.start()
+    assert run.train(1)
+
+
+def test_a_run_that_is_stopped_before_its_first_step_ends_well(tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def at_once():
+        yield lambda: True
+    monkeypatch.setattr(training, "stop_signal", at_once)
+    run = make_run(tmp_path / "run")
+    run.start()
+    assert run.train(5) is False
+    again = make_run(tmp_path / "run")
+    again.resume(5)
+    assert again.step == 0

@@ -18,6 +18,7 @@ from numbers import Real
 import numpy as np
 
 from minigan.backend import asarray, device, host_rng, next_stream, xp
+from minigan.checks import check_whole
 
 FLOATS = ("float32", "float64")        # float16 would overflow in every sum
 
@@ -202,9 +203,7 @@ class Layer:
 
     def check_sizes(self, **sizes):
         """Raise unless all are positive whole numbers."""
-        for name, value in sizes.items():
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{self}: {name} must be a whole number of at least 1, got {value!r}")
+        check_whole(self, 1, **sizes)
 
     def check_numbers(self, **numbers):
         """Raise unless all are real numbers; the layer says which of them it takes."""

@@ -1,0 +1,133 @@
+"""Checks of what enters: numbers, labels, data, the parts of a game. What is wrong raises one sentence that names it.
+
+Values of arrays on a GPU are not looked at: to read one is to wait for the device, and such checks run in every training step.
+"""
+import math
+import numbers
+
+import numpy as np
+
+from minigan.backend import device, xp
+
+BYTES = 'pixels from 0 to 255 become those from -1 to 1 by x.astype("float32") / 127.5 - 1'
+
+# --- arguments ---
+
+def is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_whole(owner, least, **arguments):
+    """Raise unless all arguments, given as name=value, are whole numbers of at least `least`."""
+    for name, value in arguments.items():
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{owner}: {name} must be a whole number of at least {least}, got {brief(value)}")
+
+
+def check_range(owner, **arguments):
+    """Raise unless low <= value < high for all, given as name=(value, low, high)."""
+    for name, (value, low, high) in arguments.items():
+        if not is_number(value) or not low <= value < high:
+            raise ValueError(f"{owner}: {name} must be at least {low} and below {high}, got {brief(value)}")
+
+
+def check_positive(owner, **arguments):
+    """Raise unless all arguments, given as name=value, are finite numbers above 0."""
+    for name, value in arguments.items():
+        if not is_number(value) or not 0 < value < math.inf:
+            raise ValueError(f"{owner}: {name} must be a finite number above 0, got {brief(value)}")
+
+
+def check_object(owner, name, value, example, *attributes):
+    """Raise unless `value` is an object, and not a class, that has these attributes."""
+    if isinstance(value, type) or not all(hasattr(value, attribute) for attribute in attributes):
+        raise TypeError(f"{owner}: {name} must be an object such as {example}, got {brief(value)}")
+
+
+def check_game(owner, loss, networks, optimizers):
+    """Raise unless the loss, the networks {name: network} and one optimizer for each can play a game; nothing is changed."""
+    check_object(owner, "loss", loss, "minigan.losses.NonSaturating()", "discriminator", "generator")
+    for name, network in networks.items():
+        if not hasattr(network, "theta") or len(network) == 0:
+            raise TypeError(f"{owner}: {name} must be a network, minigan.Sequential(...) of some layers, got {brief(network)}")
+    if not isinstance(optimizers, (list, tuple)):
+        raise TypeError(f"{owner}: optimizers must be a list, one for each of {', '.join(networks)}, got {brief(optimizers)}")
+    for optimizer in optimizers:
+        check_object(owner, "an optimizer", optimizer, "minigan.optimizers.Adam()", "check_free", "bind", "step")
+    for kinds, things, each in (("networks", [*networks.values()], ", ".join(networks)),
+                                ("optimizers", optimizers, "every network needs an optimizer of its own")):
+        if not len({id(thing) for thing in things}) == len(things) == len(networks):
+            raise ValueError(f"{owner}: needs {len(networks)} {kinds}, all different: {each}")
+    for optimizer in optimizers:
+        optimizer.check_free()
+
+
+# --- labels ---
+
+def check_labels(owner, labels, n, classes=None):
+    """Raise unless the array `labels` holds one whole number a sample, (n,), from 0 to classes - 1; or is None, for 0 classes.
+    Without `classes` any number from 0 up is one."""
+    if classes == 0:
+        if labels is not None:
+            raise ValueError(f"{owner}: got labels, but there are no classes; a conditional GAN is made with classes=")
+        return
+    highest = math.inf if classes is None else classes - 1
+    needs = f"{owner}: labels must be an array of whole numbers from 0 to {highest}, one a sample, ({n},)"
+    if not isinstance(labels, (np.ndarray, xp.ndarray)):
+        raise ValueError(f"{needs}, got {brief(labels)}")
+    if labels.shape != (n,) or labels.dtype.kind not in "iu":
+        remedies = {(n, classes): "; labels.argmax(axis=1) reads one-hot rows", (n, 1): "; labels[:, 0] has that shape",
+                    (n,): "; labels.astype(int) converts"}
+        raise ValueError(f"{needs}, got {labels.shape} {labels.dtype}{remedies.get(labels.shape, '')}")
+    if isinstance(labels, np.ndarray) and n and not 0 <= labels.min() <= labels.max() <= highest:
+        raise ValueError(f"{needs}, got {labels.min()} to {labels.max()}")
+
+
+def one_hot(owner, labels, n, classes, dtype):
+    """(n, classes): a 1 where the label is, else 0. On a GPU the row of a label that is no class is NaN, as 0/0: it cannot be
+    seen without waiting, and shall not pass in silence."""
+    check_labels(owner, labels, n, classes)
+    check_array(owner, "labels", labels)
+    rows = (labels[:, None] == xp.arange(classes)).astype(dtype)
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
+# --- data ---
+
+def check_array(owner, name, x):
+    """Raise unless x is an array on the device in use."""
+    if not isinstance(x, xp.ndarray):
+        raise TypeError(f"{owner}: {name} must be an array on {device()!r}, got {kind(x)}; minigan.asarray converts")
+
+
+def check_data(owner, x):
+    """Raise unless x is an array on the host, of one sample or more, all floating-point numbers and finite."""
+    if not isinstance(x, np.ndarray):
+        raise TypeError(f"{owner}: the data must be a NumPy array, (N, ...), got {kind(x)}; minigan.to_numpy converts")
+    if x.ndim == 0 or x.size == 0:
+        raise ValueError(f"{owner}: the data must have at least one sample, got an array of shape {x.shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{owner}: the data must be floating-point numbers, got {x.dtype}; {BYTES}")
+    check_finite(owner, x)
+
+
+def check_finite(owner, x, of="the data", first=0):
+    """Raise if a sample of x (N, ...) is not finite: its number, counted from `first`. On a GPU this waits for the device."""
+    isfinite = xp.isfinite if isinstance(x, xp.ndarray) else np.isfinite
+    for i in range(0, len(x), 1000):                   # in portions, to save memory
+        bad = ~isfinite(x[i:i + 1000])
+        if bad.any():
+            n = int(bad.reshape(len(bad), -1).any(axis=1).argmax())
+            raise ValueError(f"{owner}: sample {first + i + n} of {of} is not finite (NaN or infinite)")
+
+
+# --- words ---
+
+def brief(value):
+    """A value in a few words, for a sentence."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else kind(value)
+
+
+def kind(value):
+    return f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")

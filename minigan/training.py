@@ -246,6 +246,8 @@ class Run:
         """training.gif, of the pictures in samples/ up to this step that are like samples.png: others may have come there."""
         paths = [path for path in (self.out / "samples").glob("step_*.png")
                  if path.stem[5:].isdecimal() and int(path.stem[5:]) <= self.step]
+        if not (self.out / "samples.png").exists():    # these samples are none that can be drawn
+            return
         shape, frames = plots.read_picture(self.out / "samples.png").shape, []
         for path in sorted(paths, key=lambda path: int(path.stem[5:])):
             try:

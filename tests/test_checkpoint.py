@@ -61,7 +61,7 @@ def test_a_run_goes_on_bit_for_bit(backend, tmp_path, dtype):
 
 
 @pytest.mark.parametrize("part", ["G.theta", "D.theta", "G.1.running_mean", "G.1.running_var", "D.2.rng",
-                                  "optimizer_G.t", "optimizer_G.m", "optimizer_G.v", "optimizer_D.velocity"])
+                                  "optimizer_G.t", "optimizer_G.m", "optimizer_G.root", "optimizer_D.velocity"])
 def test_every_part_matters(saved, part):
     """Test of the test above: without one of its parts the run goes on elsewhere."""
     content = checkpoint.load(saved)

@@ -43,11 +43,13 @@ def draw(args):
         raise ValueError(f"--count must be at least 1 and --seed at least 0, got {args.count} and {args.seed}")
     mg.use(args.device or mg.device())
     content = checkpoint.load(args.checkpoint)
-    options = content["extra"]
-    if not isinstance(options, dict) or not {"model", "sample_shape"} <= options.keys():
-        raise ValueError(f"{args.checkpoint}: it does not say which model it holds; train_gan.py writes ones that do")
-    classes = options.get("classes", 0)
-    G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"], classes)
+    try:
+        options = content["extra"]
+        classes = options.get("classes", 0)
+        G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"], classes)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise checkpoint.CheckpointError(f"{args.checkpoint}: it does not say which model it holds ({error}); train_gan.py "
+                                         "writes ones that do") from None
     checkpoint.restore_network(G, content, "G_average" if "G_average.theta" in content else "G", args.checkpoint)
 
     rng = mg.host_rng(args.seed)                       # on the host: the same noise on every device

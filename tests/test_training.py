@@ -239,7 +239,8 @@ HARMLESS = {                                           # behind step 10, where t
 DAMAGES = {
     "no file": None, "empty": lambda log: b"", "zeros alone": lambda log: bytes(len(log)), "half a row": lambda log: log[:-9],
     "a row without its end": lambda log: log[:-2], "rows missing": lambda log: log[:200],
-    "no text": lambda log: log + b"\xff\x80", "another first line": lines((0, b"a,b,c,d,e")), "no first line": lines((0, None)), "a hole": lines((4, None)),
+    "no text": lambda log: log + b"\xff\x80", "another first line": lines((0, b"a,b,c,d,e")),
+    "no first line": lines((0, None)), "a hole": lines((4, None)),
     "no number": lines((4, b"4,0.5,nan,0.5,0.5")), "a column more": lines((4, b"4,0.5,0.5,0.5,0.5,0.5")),
     "a foreign row": lines((4, b"4,0.5,0.5,0.5,0.5")), "zeros in a row": lambda log: log[:99] + bytes(3) + log[102:],
     "a row twice": lambda log: log.replace(log.split(b"\n")[3], log.split(b"\n")[3] + b"\n" + log.split(b"\n")[3]),

@@ -15,7 +15,7 @@ os.environ.pop("OPENBLAS_CORETYPE", None)               # before NumPy is loaded
 import numpy as np
 from minigan_step import describe, make_gan, make_step
 
-from minigan import host_rng, models, parallel
+from minigan import host_rng, models, parallel, terminal
 from minigan.layers import Conv2D, ConvTranspose2D, Dense
 
 
@@ -87,4 +87,5 @@ def main():
 
 
 if __name__ == "__main__":
+    terminal.prepare()
     main()

@@ -22,6 +22,7 @@ from gpu import MODELS, stand_in, use
 from minigan_step import make_gan
 
 import minigan as mg
+from minigan import terminal
 from minigan.layers import sequential
 from minigan.layers.joined import NormAndLeaky, joined
 
@@ -97,4 +98,5 @@ def main():
 
 
 if __name__ == "__main__":
+    terminal.prepare()
     main()

@@ -15,7 +15,7 @@ os.environ.pop("OPENBLAS_CORETYPE", None)               # before NumPy is loaded
 
 from minigan_step import describe, make_gan
 
-from minigan import models, parallel, rng
+from minigan import models, parallel, rng, terminal
 from minigan.backend import host_rng
 
 
@@ -67,4 +67,5 @@ def main():
 
 
 if __name__ == "__main__":
+    terminal.prepare()
     main()

@@ -35,6 +35,7 @@ os.environ["MINIGAN_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"       #
 import numpy as np
 
 import minigan as mg
+from minigan import terminal
 from minigan.files import make_folder, write_whole
 
 POINTS, SAMPLES = 100_000, 2_500
@@ -178,4 +179,5 @@ def plus_minus(value, digits):
 
 
 if __name__ == "__main__":
+    terminal.prepare()
     main()

@@ -7,12 +7,14 @@ the one that a generator minimises in a least squares GAN: D should say 1. A d b
 this loss: dh is ∂loss/∂h, and has the shape of h. Rows are samples.
 """
 
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, plots
+    import minigan as mg
+    from minigan import lesson, plots
+    from minigan.drawing import FancyBboxPatch, Figure
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 x = np.array([[1.0, 2.0], [-1.0, 1.0]])                             # (N, I) = (2, 2)
 W1, b1 = np.array([[0.5, -0.5], [0.25, 0.5]]), np.array([0.5, 0.0])

@@ -6,13 +6,16 @@ A network with a wrong gradient often still learns, only worse, and nobody knows
 every number that goes into it a little, look at what comes out, and compare with what backward claims.
 """
 
-import numpy as np
-from matplotlib.figure import Figure
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import gradcheck, lesson, plots
-from minigan.backend import scalar, xp
-from minigan.initializers import glorot_uniform
+    import minigan as mg
+    from minigan import gradcheck, lesson, plots
+    from minigan.backend import scalar, xp
+    from minigan.drawing import Figure
+    from minigan.initializers import glorot_uniform
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 
 class GainTanh(mg.Layer):

@@ -14,10 +14,13 @@ Three questions at the end, none of which the losses answer:
                                      pictures by heart would obey perfectly, with a variety of 0 %
     does D look at the label?        its mean score of real digits with their own labels, and with wrong ones
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, metrics, plots
+    import minigan as mg
+    from minigan import lesson, metrics, plots
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 BATCH = 64
 LR = 6e-4

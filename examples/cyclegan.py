@@ -17,11 +17,14 @@ astray. What is white turns yellow, and blue fills the gaps: the cycle is closed
 cycle loss says that nothing is lost on the way, not that the translation is right. Without the identity loss most seeds find
 the right one, but nothing forces them to: --seed 2 does not.
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson
-from minigan.layers import Conv2D, InstanceNorm, LeakyReLU, ReLU, Residual, Sequential, Tanh
+    import minigan as mg
+    from minigan import lesson
+    from minigan.layers import Conv2D, InstanceNorm, LeakyReLU, ReLU, Residual, Sequential, Tanh
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 SIZE = 16
 BATCH = 16

@@ -11,14 +11,17 @@ How many held-out digits get the right colour, the nearest of the ten to what G 
 would be right for one in ten. --adversarial 0 trains without D: the numbers stay about the same, for here one answer is right
 and the L1 error alone finds it.
 """
-import colorsys
+try:
+    import colorsys
 
-import numpy as np
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson
-from minigan.layers import Conv2D, ConvTranspose2D, LeakyReLU, ReLU, Residual, Sequential, Tanh
-from minigan.metrics import psnr
+    import minigan as mg
+    from minigan import lesson
+    from minigan.layers import Conv2D, ConvTranspose2D, LeakyReLU, ReLU, Residual, Sequential, Tanh
+    from minigan.metrics import psnr
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 SIZE = 16
 BATCH = 32

@@ -9,11 +9,14 @@ The error is measured inside the holes of digits that no training step has seen,
 colour of the paper, and the mean of all training images at that place (of all fillings that do not look at the image, the one
 with the smallest squared error). --adversarial 0 trains without D, on the L1 error alone: compare the numbers.
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson
-from minigan.layers import Conv2D, ConvTranspose2D, FillIn, LeakyReLU, ReLU, Residual, Sequential, Tanh
+    import minigan as mg
+    from minigan import lesson
+    from minigan.layers import Conv2D, ConvTranspose2D, FillIn, LeakyReLU, ReLU, Residual, Sequential, Tanh
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 SIZE, HOLE = 16, 8
 BATCH = 32

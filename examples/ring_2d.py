@@ -6,10 +6,13 @@ What to watch in the film: the background is D's opinion of each place, blue "re
 The fakes are pushed along the arrows, out of the orange, and where they gather D turns orange. In the first 200 steps
 the whole crowd is driven from side to side; then it spreads over the ring; then the ring thins into eight clouds.
 """
-import time
+try:
+    import time
 
-import minigan as mg
-from minigan import lesson, metrics, plots, schedules
+    import minigan as mg
+    from minigan import lesson, metrics, plots, schedules
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 BATCH = 128
 LR = 1e-3               # five times what images like: the networks are small, and it falls to zero in the second half

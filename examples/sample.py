@@ -2,16 +2,18 @@
 
     python examples/sample.py runs/digits-mlp_gan-leastsquares/checkpoint.npz
 """
-import argparse
-import sys
-from pathlib import Path
+try:
+    import sys
+    from pathlib import Path
 
-import numpy as np
+    import numpy as np
 
-import minigan as mg
-from minigan import checkpoint, plots
-from minigan.files import make_folder
-from minigan.gan import append_labels
+    import minigan as mg
+    from minigan import checkpoint, plots, terminal
+    from minigan.files import make_folder
+    from minigan.gan import append_labels
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 
 def walk(start, end, steps):
@@ -26,23 +28,14 @@ def walk(start, end, steps):
     return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(start.dtype)
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.error = lambda message: parser.exit(2, f"sample.py: {message}\n")
+def parse_arguments(argv):
+    parser = terminal.Parser("sample.py", description=terminal.summary(__doc__))
     parser.add_argument("checkpoint", type=Path, help="the checkpoint.npz that train_gan.py left")
     parser.add_argument("--count", type=int, default=100, help="how many samples (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of the noise (default: 1)")
     parser.add_argument("--device", help="cpu, cuda or cuda:N")
     parser.add_argument("--out", type=Path, help="folder of the pictures (default: that of the checkpoint)")
-    args = parser.parse_args(argv)
-    try:
-        return draw(args)
-    except KeyboardInterrupt:
-        print("sample.py: interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
-        print(f"sample.py: {error}", file=sys.stderr)
-        return 2
+    return parser.parse_args(argv)
 
 
 def draw(args):
@@ -50,11 +43,13 @@ def draw(args):
         raise ValueError(f"--count must be at least 1 and --seed at least 0, got {args.count} and {args.seed}")
     mg.use(args.device or mg.device())
     content = checkpoint.load(args.checkpoint)
-    options = content["extra"]
-    if not isinstance(options, dict) or not {"model", "sample_shape"} <= options.keys():
-        raise ValueError(f"{args.checkpoint}: it does not say which model it holds; train_gan.py writes ones that do")
-    classes = options.get("classes", 0)
-    G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"], classes)
+    try:
+        options = content["extra"]
+        classes = options.get("classes", 0)
+        G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"], classes)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise checkpoint.CheckpointError(f"{args.checkpoint}: it does not say which model it holds ({error}); train_gan.py "
+                                         "writes ones that do") from None
     checkpoint.restore_network(G, content, "G_average" if "G_average.theta" in content else "G", args.checkpoint)
 
     rng = mg.host_rng(args.seed)                       # on the host: the same noise on every device
@@ -75,8 +70,12 @@ def draw(args):
         else:
             plots.save_points(out / name, None, x)
         print(f"written: {out / name}")
-    return 0
+
+
+def main(argv=None):
+    return terminal.run("sample.py", lambda: draw(parse_arguments(argv)))
 
 
 if __name__ == "__main__":
+    terminal.prepare()
     sys.exit(main())

@@ -6,21 +6,24 @@
     python examples/train_gan.py --conditional --seeds 5
     python examples/train_gan.py --resume --out runs/mine --steps 20000
 """
-import argparse
-import itertools
-import sys
-import tempfile
-from pathlib import Path
+try:
+    import argparse
+    import contextlib
+    import sys
+    import tempfile
+    from pathlib import Path
 
-import minigan as mg
-from minigan import evaluation, recipe, training
-from minigan.doctor import Doctor
+    import minigan as mg
+    from minigan import evaluation, recipe, terminal, training
+    from minigan.doctor import Doctor
+    from minigan.files import new_folder
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 
 def parse_arguments(argv):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], argument_default=argparse.SUPPRESS,
-                                     formatter_class=lambda prog: argparse.HelpFormatter(prog, width=110))
-    parser.error = lambda message: parser.exit(2, f"train_gan.py: {message}\n")     # one line, without the usage
+    parser = terminal.Parser("train_gan.py", description=terminal.summary(__doc__), argument_default=argparse.SUPPRESS,
+                             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=110))
     add = parser.add_argument
     add("--model", choices=mg.models.MODELS, help="the networks (default: toy_mlp for points, mlp_gan for images)")
     add("--data", help="digits, mnist, stacked_digits, stacked_mnist, ring, grid, or a folder of images (default: digits)")
@@ -48,10 +51,10 @@ def parse_arguments(argv):
     return vars(parser.parse_args(argv))
 
 
-def new_folder(options):
-    """runs/digits-mlp_gan-nonsaturating, or with -2, -3 ... behind, if that run exists."""
+def folder_of(options, out):
+    """`out`, or a new folder: runs/digits-mlp_gan-nonsaturating, or with -2, -3 ... behind."""
     name = f"{Path(options['data']).name}-{options['model']}-{options['loss']}"
-    return next(path for i in itertools.count(1) if not (path := Path("runs", f"{name}-{i}" if i > 1 else name)).exists())
+    return contextlib.nullcontext(Path(out)) if out else new_folder(Path("runs", name))
 
 
 def train(options, out, resume=False, dry_run=False):
@@ -119,26 +122,15 @@ def run(given):
             finished = train(options, Path(out or folder), dry_run=True) is not None
         print(f"the dry run {'went well' if finished else 'was stopped'}; what it wrote is "
               + (f"in {out}" if out else "gone again (--out keeps it)"))
-    elif seeds > 1:
-        train_seeds(given, options, Path(out) if out else new_folder(options), seeds)
     else:
-        train(options, Path(out) if out else new_folder(options), resume)
+        with folder_of(options, out) as folder:
+            train_seeds(given, options, folder, seeds) if seeds > 1 else train(options, folder, resume)
 
 
 def main(argv=None):
-    try:
-        run(parse_arguments(argv))
-        return 0
-    except KeyboardInterrupt:
-        print("train_gan.py: interrupted", file=sys.stderr)
-        return 130
-    except FloatingPointError as error:
-        print(f"train_gan.py: {error}", file=sys.stderr)
-        return 1
-    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:       # what the user can mend: one line
-        print(f"train_gan.py: {error}", file=sys.stderr)
-        return 2
+    return terminal.run("train_gan.py", lambda: run(parse_arguments(argv)))
 
 
 if __name__ == "__main__":
+    terminal.prepare()
     sys.exit(main())

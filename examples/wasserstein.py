@@ -22,10 +22,13 @@ All three have the same networks, data, Adam, and five steps of D for each of G.
 moves in all three, and with nothing it even finds most modes here. What differs is the surface that G climbs: look at the
 numbers beside its colours, and at how smooth its hills are.
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, metrics, penalties, plots, rules, schedules
+    import minigan as mg
+    from minigan import lesson, metrics, penalties, plots, rules, schedules
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 BATCH = 128
 LR = 1e-3

@@ -7,12 +7,15 @@ on its two sides: D has them apart at once. In G's step D sees fakes only, which
 like another batch, and the gradient that G gets is that of a D which has never seen such a one. In two batches, one
 real, one fake, D is trained on what it will be shown.
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, metrics, plots
-from minigan.backend import xp
-from minigan.layers import BatchNorm
+    import minigan as mg
+    from minigan import lesson, metrics, plots
+    from minigan.backend import xp
+    from minigan.layers import BatchNorm
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 BATCH = 64
 

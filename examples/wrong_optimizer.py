@@ -6,10 +6,13 @@ Adam steps along a running mean of gradients, m = beta1 · m + (1 - beta1) · gr
 stepped twice a round, sees for G every second time a gradient of zero. But m is not zero: G goes on, beta1 times as far, in a
 direction that is out of date, and D likewise. minigan.GAN refuses the same optimizer twice, so this stands outside of it.
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, metrics, plots, schedules
+    import minigan as mg
+    from minigan import lesson, metrics, plots, schedules
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 BATCH, LR = 128, 1e-3
 

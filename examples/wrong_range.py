@@ -6,11 +6,14 @@ pixels / 255 lie in [0, 1], tanh in [-1, 1]. So half of what G can say is imposs
 first pixel below 0. And paper, half of each image, has the value 0, in the middle of tanh, where the smallest change of a
 weight shows. At -1 tanh is flat: whatever is negative enough is paper. The right scaling is pixels / 127.5 - 1.
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, metrics, plots
-from minigan.doctor import Doctor
+    import minigan as mg
+    from minigan import lesson, metrics, plots
+    from minigan.doctor import Doctor
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 BATCH = 64
 

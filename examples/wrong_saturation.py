@@ -13,11 +13,14 @@ Each stands beside the one to take: least squares of D's output itself, and - lo
 learns to tell the points of a ring from what an untrained G makes; then G joins in. In the second game, and with some seeds in
 the first, G recovers all the same: Adam divides by the size of the gradient, and hides that it is small.
 """
-import numpy as np
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, metrics, plots, schedules
-from minigan.losses import LeastSquares, Minimax, NonSaturating, sigmoid
+    import minigan as mg
+    from minigan import lesson, metrics, plots, schedules
+    from minigan.losses import LeastSquares, Minimax, NonSaturating, sigmoid
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 
 class SigmoidLeastSquares(LeastSquares):

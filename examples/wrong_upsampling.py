@@ -9,12 +9,15 @@ untrained G is rough at the finest scale there is, with either. But with equal n
 agree. Resizing first and convolving then treats all pixels alike from the start.
 Source    Odena, Dumoulin & Olah 2016, "Deconvolution and Checkerboard Artifacts", Distill
 """
-import numpy as np
-from matplotlib.figure import Figure
+try:
+    import numpy as np
 
-import minigan as mg
-from minigan import lesson, plots
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh, UpSample2D
+    import minigan as mg
+    from minigan import lesson, plots
+    from minigan.drawing import Figure
+    from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
+except KeyboardInterrupt:                              # while that was loading
+    raise SystemExit(130) from None
 
 KINDS = {"wrong: 5 x 5, stride 2": 5, "better: 4 x 4, stride 2": 4, "right: resize, then 3 x 3": None}
 NETWORKS = 40                           # untrained ones, for the mean
@@ -23,7 +26,7 @@ NETWORKS = 40                           # untrained ones, for the mean
 def twice(C, F, kernel_size, rng):
     """The layers that double an image: a transposed convolution, or for kernel_size None resizing and a convolution."""
     if kernel_size is None:
-        return [UpSample2D(2), Conv2D(C, F, 3, rng=rng)]
+        return [mg.layers.UpSample2D(2), Conv2D(C, F, 3, rng=rng)]
     return [ConvTranspose2D(C, F, kernel_size, stride=2, rng=rng)]
 
 

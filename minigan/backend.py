@@ -282,11 +282,19 @@ def rng_state(generator) -> np.ndarray:
 
 
 def rng_kind(state: np.ndarray) -> str:
-    """The kind of generator that a state of `rng_state` belongs to: "PCG64", or "CUDA"."""
+    """The kind of generator that a state of `rng_state` belongs to: "PCG64", or "CUDA" and its number of bytes. A damaged
+    state is of a kind that no generator has."""
     try:
-        return json.loads(state.tobytes())["bit_generator"]
-    except (ValueError, KeyError, TypeError):
-        return "CUDA"
+        known = json.loads(state.tobytes())
+    except (ValueError, RecursionError):
+        return f"CUDA {state.nbytes}"
+    try:
+        generator = getattr(np.random, known["bit_generator"], None)
+        if isinstance(generator, type) and issubclass(generator, np.random.BitGenerator):
+            generator().state = known                  # raises unless it is whole
+        return known["bit_generator"]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return "damaged"
 
 
 def set_rng_state(generator, state: np.ndarray) -> None:

@@ -6,6 +6,7 @@ else has a state() and a set_state (stateful()), and the generators() that are i
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,19 @@ def load(path) -> dict:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
     with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise CheckpointError(f"{path}: this is not a whole minigan checkpoint (no .npz file, or its end is missing)")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-        content["extra"] = json.loads(str(content["extra"]))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: this is not a whole minigan checkpoint ({error})") from None
+        try:
+            content = {}
+            with zipfile.ZipFile(file) as npz:         # of .npy files
+                for name in npz.namelist():
+                    with npz.open(name) as npy:
+                        array = np.lib.format.read_array(npy, allow_pickle=False)
+                        if npy.read() or name.removesuffix(".npy") in content:         # read to its end, it checks its CRC
+                            raise ValueError(f"{name} is longer than its array, or there twice")
+                    content[name.removesuffix(".npy")] = array
+            content["extra"] = json.loads(str(content["extra"]))
+        except Exception as error:  # noqa: BLE001      zipfile, zlib and NumPy raise almost anything on a damaged file
+            problem = " ".join(str(error).split()) or type(error).__name__
+            raise CheckpointError(f"{path}: this is not a whole minigan checkpoint ({problem})") from None
     return content
 
 
@@ -89,21 +95,29 @@ def restore_network(network, content, name, path="checkpoint", generators=True) 
 
 def _check(here, content, path, generators):
     """Raise unless `content` has all arrays of `here`, of the same kind, and no other array of these networks."""
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: expected the arrays that checkpoint.load gives, got {type(content).__name__}")
     owners = parts(here)
-    for name in sorted(name for name in {*here, *content} if parts([name]) <= owners):
+    for name in sorted({*here, *(name for name in content if parts([str(name)]) <= owners)}):
         if name not in content or name not in here:
             raise CheckpointError(f"{path}: made by another model or optimizer: "
                                   f"{name} is only {'here' if name in here else 'there'}")
-        if name.endswith(".rng") and not generators:
-            continue
-        if name.endswith(".images") and 0 in (len(content[name]), len(here[name])):
-            continue                                   # an empty ImagePool takes any images
-        there, value = kind(name, content[name]), kind(name, to_numpy(here[name]))
-        if there != value and name.endswith(".rng"):
-            raise CheckpointError(f"{path}: made on another kind of device: the random numbers of {name} are {there} there, "
-                                  f"{value} here; restore(..., generators=False) opens it with those of here")
-        if there != value:
-            raise CheckpointError(f"{path}: made by another model: {name} is {there} there, {value} here")
+        if generators or not name.endswith(".rng"):
+            check_kind(name, content[name], here[name], path)
+
+
+def check_kind(name, there, here, path):
+    """Raise CheckpointError unless what a checkpoint has under this name is an array of the same kind as the one here."""
+    if not isinstance(there, np.ndarray):
+        raise CheckpointError(f"{path}: {name} is no array there but {type(there).__name__}")
+    there, here = kind(name, there), kind(name, to_numpy(here))
+    if name.endswith(".images") and "no images" in (there, here) and "images" in there:
+        return                                         # an empty ImagePool takes any images
+    if there != here and name.endswith(".rng"):
+        raise CheckpointError(f"{path}: made on another kind of device: the random numbers of {name} are {there} there, "
+                              f"{here} here; restore(..., generators=False) opens it with those of here")
+    if there != here:
+        raise CheckpointError(f"{path}: made by another model: {name} is {there} there, {here} here")
 
 
 def parts(names):
@@ -117,8 +131,8 @@ def kind(name, value):
         return str(value)
     if name.endswith(".rng"):
         return rng_kind(value)
-    if name.endswith(".images"):                       # of an ImagePool, which may be less full
-        return f"images {value.dtype} {value.shape[1:]}"
+    if name.endswith(".images") and value.ndim:        # of an ImagePool, which may be less full
+        return f"images {value.dtype} {value.shape[1:]}" if len(value) else "no images"
     return f"{value.dtype} {value.shape}"
 
 

@@ -1,9 +1,9 @@
 """How good are the samples of a trained GAN? The numbers that a run ends with, and their spread over several seeds."""
 import numpy as np
-from matplotlib.figure import Figure
 
 from minigan import datasets, metrics, plots
 from minigan.backend import to_numpy
+from minigan.drawing import Figure
 from minigan.frechet import frechet
 
 SIGMA = {"ring": 0.01, "grid": 0.05}                   # of the modes of the two mixtures

@@ -1,24 +1,43 @@
-"""Folders that can be written, and files that are written whole or not at all."""
+"""Folders that can be written, one run in each, and files that are written whole or not at all."""
+import contextlib
+import itertools
 import os
 import tempfile
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:                                    # Windows
+    import msvcrt
+    fcntl = None
+
+
+@contextlib.contextmanager
+def naming(path):
+    """An OSError in the block names `path`. (A full disk says by itself only that it is full.)"""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None        # of the same class: that follows from errno
+
 
 def write_whole(path, content: bytes) -> None:
     """Write a file so that whoever looks, at any moment and after any crash, finds the old content or the new one: a
-    temporary file beside it, flushed to the disk, takes its name in one step."""
+    temporary file beside it, flushed to the disk, takes its name in one step. Raises OSError, which names the file."""
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    with naming(path):
+        try:
+            with open(temporary, "xb") as file:        # a new file, open to whom the umask opens it
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def make_folder(path):
@@ -30,4 +49,46 @@ def make_folder(path):
         Path(path).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        raise OSError(f"cannot write into the folder {path}: {error.strerror}") from None
+        raise OSError(error.errno, f"cannot write into the folder: {error.strerror}", str(path)) from None
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """A folder that is nobody else's: `path`, or if that is there already, with -2, -3 ... behind. It is made, not only found
+    free: two programs that ask at one moment get two folders. If the block fails with nothing in it, it is gone again."""
+    path = Path(path)
+    make_folder(path.parent)
+    for i in itertools.count(1):
+        folder = path.with_name(f"{path.name}-{i}") if i > 1 else path
+        try:
+            folder.mkdir()
+            break
+        except FileExistsError:
+            continue
+    try:
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):             # it is not empty
+            os.removedirs(folder)
+        raise
+
+
+@contextlib.contextmanager
+def alone_in(folder):
+    """While the block runs, no other one, of this process or any other, is in this folder. The lock is the operating system's,
+    on the file .lock, which stays there: it ends with the block or with the process, also by kill -9.
+
+    Errors    BlockingIOError if another block is in the folder
+    """
+    with open(Path(folder, ".lock"), "a") as file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except (BlockingIOError, PermissionError):
+            raise BlockingIOError(f"{folder} is in use by another run: wait until it has ended, or choose another "
+                                  "folder") from None
+        except OSError:                                # a file system that has no locks; then there is none
+            pass
+        yield

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from minigan import backend, datasets, models, plots, schedules
+from minigan import backend, datasets, models, plots, schedules, terminal
+from minigan.drawing import Figure
 from minigan.files import make_folder
 from minigan.gan import GAN
 from minigan.layers import Dense, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Tanh
@@ -21,16 +21,17 @@ WRONG, RIGHT = "#b2182b", "#1b7837"
 def arguments(doc, name, **options):
     """The arguments of the lesson `name`: out, a folder that can be written, and one value for each of `options`,
     name=(default, smallest, help) for a number, whole if the default is, or name=(default, [choices], help). The device
-    is in use on return. A mistake ends the program, with exit status 2 and one line."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.error = lambda message: parser.exit(2, f"{parser.prog}: {message}\n")
+    is in use on return. A mistake ends the program, with exit status 2 and one line, and so does a disk that is full later."""
+    program = f"{name}.py"
+    terminal.prepare()
+    sys.excepthook = functools.partial(without_traceback, program)
+    parser = terminal.Parser(program, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, (default, limit, text) in options.items():
         choices = limit if isinstance(limit, list) else None
         parser.add_argument(f"--{option}", type=type(default), default=default, choices=choices, help=f"{text} ({default})")
     parser.add_argument("--out", type=Path, default=Path("runs", name), help=f"folder for the pictures (runs/{name})")
     parser.add_argument("--device", help="cpu, cuda or cuda:N")
     args = parser.parse_args()
-    sys.excepthook = functools.partial(without_traceback, parser.prog)
     for option, (_, smallest, _) in options.items():
         if not isinstance(smallest, list) and not smallest <= getattr(args, option) < float("inf"):
             parser.error(f"--{option} must be at least {smallest}, got {getattr(args, option)}")
@@ -44,9 +45,12 @@ def arguments(doc, name, **options):
 
 
 def without_traceback(program, kind, error, traceback):
-    """Ctrl-C, or a reader of the output that has gone, is no error of the program."""
-    if issubclass(kind, (KeyboardInterrupt, BrokenPipeError)):
+    """What ends a program: Ctrl-C and what the operating system refuses are no errors of its own."""
+    if issubclass(kind, KeyboardInterrupt):
         print(f"{program}: interrupted", file=sys.stderr)
+    elif issubclass(kind, (OSError, MemoryError)):
+        print(f"{program}: {terminal.sentence(error)}", file=sys.stderr)
+        raise SystemExit(2)                            # from here it is the status of the program
     else:
         sys.__excepthook__(kind, error, traceback)
 

@@ -8,13 +8,11 @@ import io
 import math
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from PIL import Image
 
 from minigan.backend import asarray, to_numpy
 from minigan.checks import check_range, check_whole
+from minigan.drawing import Figure, FigureCanvasAgg, LinearSegmentedColormap
 from minigan.files import write_whole
 from minigan.losses import sigmoid
 

@@ -74,8 +74,8 @@ def complete(given):
 def resumed(given, out):
     """All options of the run in the folder `out`, of which those that would make it another run cannot be changed."""
     try:
-        options = json.loads((out / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        options = json.loads((out / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"--resume: {out} holds no run with a readable config.json ({error})") from None
     problem = f"--resume: {out / 'config.json'} is not the config.json of a run"
     if not isinstance(options, dict) or not {"model", "data", "seed", "threads"} <= options.keys():

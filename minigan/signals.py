@@ -22,4 +22,4 @@ def stop_signal():
         yield lambda: bool(up)
     finally:
         for number, previous in before.items():
-            signal.signal(number, previous)
+            signal.signal(number, previous or signal.SIG_DFL)          # None: it was not set by Python

@@ -9,6 +9,9 @@ A run lives in one folder:
 A run that is stopped (Ctrl-C, kill -9, a power cut) and resumed ends with the same bytes as one that was not. That needs no
 tricks, only that step t depends on nothing but the options, the data and what the checkpoint holds: the networks, the
 optimizers, the states of the random generators, and t itself, from which the place in the shuffled data follows.
+
+One folder, one run: `start`, `resume` and `train` are each alone in it (minigan/files.py), and `train` begins only if the
+checkpoint there is still the one that this Run knows.
 """
 import json
 import math
@@ -19,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigan import backend, checkpoint, machine, plots
+from minigan import backend, checkpoint, machine, plots, terminal
 from minigan.batches import Batches
 from minigan.checks import check_data, check_labels, check_object, check_whole
-from minigan.files import make_folder, write_whole
+from minigan.files import alone_in, make_folder, write_whole
 from minigan.finite import finite, first_bad_layer
 from minigan.gan import check_samples
 from minigan.log import COLUMNS, Log
@@ -39,8 +42,8 @@ class Run:
     capture           on a GPU, run GAN.train_step as one CUDA graph (GAN.capture); steps of D or G alone run as they are
     doctor            looks at the GAN every `doctor_every` steps; what he has to say is printed (minigan/doctor.py)
     Errors    ValueError or TypeError for an x that is empty, not finite or not like what G makes, for labels that are no
-              classes, for options that make no sense;  FileExistsError if `out` holds another run;  OSError if it cannot be
-              written
+              classes, for options that make no sense;  FileExistsError if `out` holds another run;  BlockingIOError if
+              another run is in it at this moment;  OSError if it cannot be written
     """
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
@@ -72,7 +75,7 @@ class Run:
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.captured = gan.capture(self.noise) if capture else None
-        self.step = 0
+        self.step, self.saved = 0, None           # saved: the step of the last checkpoint
         sums = [zlib.crc32(np.ascontiguousarray(array)) for array in (x, labels) if array is not None]
         self.data = np.array([len(x), *sums])          # to know them again
         self.log = Log(self.out / "log.csv")
@@ -81,57 +84,92 @@ class Run:
 
     def start(self):
         """Make the folder and write config.json."""
+        make_folder(self.out)
+        with alone_in(self.out):
+            self._refuse_a_used_folder()
+            make_folder(self.out / "samples")
+            self.log.begin()
+            self.save()
+            self._write_config()                       # the last one: a run without it has not started
+
+    def _refuse_a_used_folder(self):
         if (self.out / "config.json").exists():
             raise FileExistsError(f"{self.out} holds a run already: continue it with --resume, or choose another folder")
-        make_folder(self.out / "samples")
-        self.log.begin()
-        self.save()
-        self._write_config()                           # the last one: a folder without it holds no run
+        checkpoint_alone = (self.out / "checkpoint.npz").exists() and not self.log.path.exists()
+        if checkpoint_alone or self.log.has_begun():   # else they are those of a start that was killed, before the first step
+            raise FileExistsError(f"{self.out} holds {'checkpoint.npz' if checkpoint_alone else 'log.csv'} of a run whose "
+                                  "config.json is missing: choose another folder")
 
     def resume(self, steps):
         """Go back to the last checkpoint in the folder: all that was written after it will be written again.
 
-        Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already, or if it was
-                  trained on other data
+        Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already, if it was
+                  trained on other data, or if its log is damaged;  BlockingIOError if it is in use
         """
         path = self.out / "checkpoint.npz"
-        content = checkpoint.load(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such checkpoint")
+        with alone_in(self.out):
+            content = checkpoint.load(path)
+            self._check_own(content, path)
+            if steps < content["step"]:
+                raise ValueError(f"the run in {self.out} has already {content['step']} steps, more than {steps}")
+            rows = self.log.rows(int(content["step"]), content.get("log"))
+            make_folder(self.out / "samples")
+            checkpoint.restore(self.gan, content, path)
+            backend.set_rng_state(self.noise, content["noise.rng"])
+            self.log.begin(rows)
+            self._write_config()
+            self.step = self.saved = int(content["step"])
+
+    def _check_own(self, content, path):
+        """Raise unless the checkpoint is one of a run, on the data of this one."""
         if not {"step", "noise.rng"} <= content.keys():
             raise checkpoint.CheckpointError(f"{path}: a checkpoint of networks, not of a run: it has no step or no noise.rng")
-        if steps < content["step"]:
-            raise ValueError(f"the run in {self.out} has already {content['step']} steps, more than {steps}")
-        data = content.get("data", self.data)          # which the first checkpoints did not have
+        for name, here in self._own_state().items():
+            if name in content and name != "data":     # the first checkpoints had no data and no log
+                checkpoint.check_kind(name, content[name], here, path)
+        data = content.get("data", self.data)
+        if data.dtype.kind not in "iu" or data.ndim != 1 or len(data) == 0 or content["step"] < 0:
+            raise checkpoint.CheckpointError(f"{path}: this is not a whole minigan checkpoint (step or data make no sense)")
         if not np.array_equal(data, self.data):
             here = len(self.x) if data[0] != len(self.x) else "as many, but not the same"
             raise ValueError(f"the run in {self.out} was trained on other data: {data[0]} samples, here {here}")
-        make_folder(self.out / "samples")
-        checkpoint.restore(self.gan, content, path)
-        backend.set_rng_state(self.noise, content["noise.rng"])
-        self.step = int(content["step"])
-        self._write_config()
-        self.log.begin(self.step)
 
     def save(self):
-        """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has."""
-        self.log.flush()
+        """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has, not even on the disk."""
+        self.log.flush(sync=True)
         checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self._own_state())
+        self.saved = self.step
 
     def _own_state(self):
-        return {"step": np.array(self.step), "data": self.data, "noise.rng": backend.rng_state(self.noise)}
+        return {"step": np.array(self.step), "data": self.data, "noise.rng": backend.rng_state(self.noise),
+                "log": np.array(self.log.checksum)}
 
     # --- the loop ---
 
     def train(self, steps, sample_every=500, save_every=1000):
         """Train up to `steps` in all. Returns False if Ctrl-C stopped it before (everything is saved then).
 
-        Raises FloatingPointError, naming the step and the layer, when a loss or a parameter is no finite number.
+        Raises FloatingPointError, naming the step and the layer, when a loss or a parameter is no finite number;
+        RuntimeError before `start` or `resume`, and if another run has gone on in the folder since;  BlockingIOError.
         """
         check_whole("train", 1, steps=steps, sample_every=sample_every, save_every=save_every)
+        if self.saved is None:
+            raise RuntimeError("Run.train: call start() or resume() first")
+        with alone_in(self.out):
+            if checkpoint.load(self.out / "checkpoint.npz")["step"] != self.saved:
+                raise RuntimeError(f"another run has gone on in {self.out} since this one was there last: resume it")
+            return self._train(steps, sample_every, save_every)
+
+    def _train(self, steps, sample_every, save_every):
+        said = terminal.Unfailing(sys.stderr)
         for sentence in machine.advice():
-            print(f"minigan: {sentence}", file=sys.stderr)
+            print(f"minigan: {sentence}", file=said)
         recent = self._snapshot()
         quiet = np.errstate(over="ignore", invalid="ignore")           # what overflows is found below, and explained
-        with quiet, stop_signal() as stopped, tqdm(total=steps, initial=self.step, unit="step") as bar:
+        progress = tqdm(total=steps, initial=self.step, unit="step", file=said, dynamic_ncols=True)
+        with quiet, stop_signal() as stopped, progress as bar:
             while self.step < steps and not stopped():
                 row = self.train_step()
                 stop_here = self.step % 100 == 0 or self.step % save_every == 0 or self.step == steps or stopped()
@@ -189,7 +227,7 @@ class Run:
         """On noise of its own, so that the run is the same with him and without."""
         self.doctor.look(self.gan, *self.batch(0, backend.rng([self.seed, 2])))
         for sentence in self.doctor.advice():
-            bar.write(f"step {self.step}: {sentence}", file=sys.stderr)
+            bar.write(f"step {self.step}: {sentence}", file=bar.fp)
 
     def _snapshot(self):
         """The run in memory, from which up to 100 steps can be repeated."""

@@ -255,8 +255,19 @@ def test_a_mistake_is_answered_by_one_line_and_status_2(tmp_path, lesson, argume
     assert (tmp_path / "file").read_text() == "precious"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError(), ValueError("a mistake of ours")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a mistake of ours")])
 def test_ctrl_c_leaves_no_traceback_but_a_mistake_does(capsys, error):
     without_traceback("ring_2d.py", type(error), error, None)
     said = capsys.readouterr().err
     assert said == ("ValueError: a mistake of ours\n" if isinstance(error, ValueError) else "ring_2d.py: interrupted\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no ulimit on this system")
+def test_a_disk_that_refuses_a_picture_is_answered_by_one_line_and_status_2(tmp_path):
+    """The shell's limit on the size of a file stands for a full disk."""
+    command = f"ulimit -f 0; exec {sys.executable} {ROOT / 'examples' / 'backprop_by_hand.py'} --out {tmp_path}"
+    process = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT, env=os.environ | {
+        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"})
+    picture = tmp_path / "backprop_by_hand.png"
+    assert (process.returncode, process.stderr) == (2, f"backprop_by_hand.py: {picture}: File too large\n")
+    assert not [*tmp_path.iterdir()]

@@ -107,6 +107,13 @@ def no_cupy(tree):
             yield node, f"{name}: only backend.py, capture.py and cublas.py name CuPy"
 
 
+def matplotlib_by_one_door(tree):
+    """The import in drawing.py survives what the environment says of a backend."""
+    for node, name, _ in imports(tree):
+        if name.partition(".")[0] == "matplotlib":
+            yield node, f"import {name}: only drawing.py imports matplotlib"
+
+
 def imports(tree):
     """(node, "minigan.layers.Dense", "Dense") of every imported name."""
     for node in ast.walk(tree):
@@ -122,6 +129,7 @@ RULES = {                                              # rule: the files it hold
     method_keywords_that_cupy_has: (*LAYERS, *ON_DEVICE, "backend", "gradcheck"),
     generator_methods_that_cupy_has: (*LAYERS, "gan"),
     no_numpy_on_arrays: (*LAYERS, *ON_DEVICE),
+    matplotlib_by_one_door: tuple(name for name in SOURCES if name != "drawing"),
     no_cupy: tuple(name for name in SOURCES if name not in ("backend", "capture", "cublas")),  # the last two run on a GPU only
 }
 
@@ -154,6 +162,7 @@ BAD = [
     (no_numpy_on_arrays, "f = np.float64(2)"),
     (no_numpy_on_arrays, "import numpy"),
     (no_numpy_on_arrays, "from numpy import exp"),
+    (matplotlib_by_one_door, "from matplotlib.figure import Figure"),
     (no_cupy, "import cupy"),
     (no_cupy, "import cupy.cuda as cuda"),
     (no_cupy, "from cupyx import jit"),
@@ -171,6 +180,11 @@ def forward(self, x, train=True):
     clipped = x.clip(min=0)
     return xp.exp(x).sum(axis=0, keepdims=True).reshape(-1) + np.zeros(3) + xp.linalg.norm(x)
 """
+
+
+def test_the_examples_import_matplotlib_by_that_door_too():
+    for path in (PACKAGE.parent / "examples").glob("*.py"):
+        assert not list(matplotlib_by_one_door(ast.parse(path.read_text(encoding="utf-8")))), path
 
 
 @pytest.mark.parametrize("rule, snippet", BAD)

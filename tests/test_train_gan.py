@@ -1,4 +1,5 @@
 """The two programs as their users run them: what they leave, how they go on, what they say to a mistake."""
+import errno
 import importlib.util
 import json
 import os
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import checkpoint, parallel, plots, training
+from minigan import checkpoint, files, parallel, plots, training
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = ("samples.png", "curves.png", "training.gif", "log.csv", "config.json", "checkpoint.npz")
@@ -309,7 +310,8 @@ def test_the_walk_keeps_the_length_of_the_noise():
 
 
 @pytest.mark.parametrize("kind, words", [("missing", "no such checkpoint"), ("damaged", "not a whole minigan checkpoint"),
-                                         ("anonymous", "does not say which model"), ("other", "made by another model")])
+                                         ("anonymous", "does not say which model"), ("other", "made by another model"),
+                                         ("odd", "does not say which model")])
 def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):
     path = tmp_path / "checkpoint.npz"
     G, D = mg.models.toy_mlp(mg.host_rng(0), width=8)
@@ -318,9 +320,12 @@ def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):
         path.write_bytes(os.urandom(500))
     elif kind == "anonymous":
         checkpoint.save(path, gan)
+    elif kind == "odd":
+        checkpoint.save(path, gan, {"model": "toy_mlp", "sample_shape": {"2": 2}})
     elif kind == "other":
         checkpoint.save(path, gan, {"model": "mlp_gan", "sample_shape": [8, 8, 1]})
-    assert words in fails(capsys, sample.main, path)
+    error = fails(capsys, sample.main, path)
+    assert words in error and str(path) in error
 
 
 def test_a_refused_resume_changes_nothing(capsys, tmp_path):
@@ -352,12 +357,34 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, monkeypatch):
     assert parallel.workers() == 3
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", "no json", '{"model": "vae"}'])
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"no json", b'{"model": "vae"}', b"", b"\xff\xfe\x00", b"[" * 100_000,
+                                     b'{"model": "toy_mlp", "data": "ring", "seed": 1' + b"0" * 5000])
 def test_a_spoilt_config_is_refused(capsys, tmp_path, content):
-    train_gan.main([*SMALL, "--out", str(tmp_path / "run")])
+    (tmp_path / "config.json").write_bytes(content)
+    assert "config.json" in fails(capsys, train_gan.main, "--resume", "--out", tmp_path)
+
+
+def test_a_run_that_cannot_go_on_says_which_file_is_in_its_way(capsys, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    train_gan.main([*SMALL, "--data", "ring", "--out", str(out)])
     capsys.readouterr()
-    (tmp_path / "run" / "config.json").write_text(content)
-    assert "config.json" in fails(capsys, train_gan.main, "--resume", "--out", tmp_path / "run")
+    with files.alone_in(out):
+        assert f"{out} is in use by another run" in fails(capsys, train_gan.main, "--resume", "--out", out)
+    log = (out / "log.csv").read_bytes()
+    for damaged in (log[:-9], log + os.urandom(300), log[:100]):
+        (out / "log.csv").write_bytes(damaged)
+        assert str(out / "log.csv") in fails(capsys, train_gan.main, "--resume", "--out", out)
+    (out / "log.csv").write_bytes(log)
+
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "fsync", full)
+    assert f"{out / 'log.csv'}: No space left on device" in fails(capsys, train_gan.main, "--resume", "--out", out)
+    monkeypatch.undo()
+    (out / "config.json").unlink()
+    said = fails(capsys, train_gan.main, *SMALL, "--data", "ring", "--seed", "5", "--out", out)
+    assert f"{out} holds log.csv of a run whose config.json is missing" in said
+    assert (out / "log.csv").read_bytes() == log       # nothing of it is lost
 
 
 def test_another_spelling_of_an_option_is_no_change(tmp_path):

@@ -1,21 +1,34 @@
 """The loop: every sample once an epoch, the folder of a run, resume bit for bit, Ctrl-C, NaN."""
 import contextlib
 import csv
+import errno
+import io
 import os
 import re
+import shutil
 import signal
+import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import minigan as mg
-from minigan import checkpoint, training
+from minigan import checkpoint, files, training
 from minigan.batches import Batches
 from minigan.log import Log
 
 X, _ = mg.datasets.digits()
+
+
+class BrokenPipe:
+    def write(self, text):
+        raise BrokenPipeError
+
+    def flush(self):
+        raise BrokenPipeError
 
 
 def make_run(out, lr=2e-3, seed=0, x=X, dtype="float32", **options):
@@ -115,6 +128,182 @@ def test_a_used_folder_is_not_overwritten(whole):
     with pytest.raises(FileExistsError, match="holds a run already"):
         make_run(whole).start()
     assert content(whole)[1] == before
+
+
+@pytest.mark.parametrize("lost", [["config.json"], ["config.json", "log.csv"], ["config.json", "checkpoint.npz"]],
+                         ids=lambda names: " and ".join(names))
+def test_a_folder_that_has_lost_its_config_is_not_overwritten(tmp_path, lost):
+    run = make_run(tmp_path)
+    run.start()
+    run.train(1)
+    for name in lost:
+        (tmp_path / name).unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(FileExistsError, match="of a run whose config.json is missing"):
+        make_run(tmp_path, seed=5).start()
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("last", ["nothing", "log.csv", "checkpoint.npz"])
+def test_a_start_that_was_killed_or_failed_does_not_block_the_next(whole, tmp_path, monkeypatch, last):
+    """Files are written in this order: log.csv, checkpoint.npz, config.json. The disk is full behind `last`."""
+    def write(path, content):
+        if last in written or last == "nothing":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        written.append(path.name)
+        whole_file(path, content)
+
+    written, whole_file = [], files.write_whole
+    for module in ("log", "checkpoint", "training"):
+        monkeypatch.setattr(f"minigan.{module}.write_whole", write)
+    with pytest.raises(OSError, match="No space left"):
+        make_run(tmp_path / "run", seed=3).start()
+    monkeypatch.undo()
+    again = make_run(tmp_path / "run")
+    again.start()
+    again.train(30)
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_two_runs_are_never_in_one_folder(tmp_path):
+    """While one trains, in whichever thread or process, the other can neither start, nor resume, nor train."""
+    first, other = make_run(tmp_path), make_run(tmp_path)
+    first.start()
+    other.resume(10)                                   # now it stands there too
+    step = first.train_step
+
+    def train_step():
+        for attempt in (make_run(tmp_path).start, lambda: make_run(tmp_path).resume(10), lambda: other.train(10)):
+            with pytest.raises(BlockingIOError, match="in use by another run"):
+                attempt()
+        return step()
+
+    first.train_step = train_step
+    first.train(2)
+    with pytest.raises(RuntimeError, match="another run has gone on in"):
+        other.train(10)                                # it would write the steps 1 and 2 once more
+    assert len(Log(tmp_path / "log.csv").read(10)) == 2
+    other.resume(10)
+    assert other.train(3) and first.log.path.read_text().count("\n") == 4
+
+
+def test_a_run_goes_on_in_its_folder_after_whatever(whole, tmp_path):
+    """Trained twice; stopped by an exception; forgotten without an end: the folder is free each time."""
+    run = make_run(tmp_path)
+    with pytest.raises(RuntimeError, match=r"call start\(\) or resume\(\) first"):
+        run.train(1)
+    run.start()
+    run.train(4)
+    step, run.train_step = run.train_step, lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        run.train(8)
+    run.train_step = step
+    run.train(8)
+    second = make_run(tmp_path)
+    second.resume(30)                                  # and is not trained, but stays in memory
+    third = make_run(tmp_path)
+    third.resume(30)
+    third.train(30)
+    assert_same_run(whole, tmp_path)
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [None, closed(), BrokenPipe()], ids=["none", "closed", "broken"])
+def test_a_run_ends_well_without_stderr(tmp_path, monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(training.machine, "advice", lambda: ["some advice"])
+    doctor = SimpleNamespace(look=lambda *arguments: None, advice=lambda: ["some more"])
+    run = make_run(tmp_path, doctor=doctor, doctor_every=1)
+    run.start()
+    assert run.train(2) and (tmp_path / "samples.png").exists()
+
+
+# --- the log and the checkpoint agree ---
+
+def lines(*changes):
+    """Change lines of the log, (number from 0: new content); None takes one away."""
+    def damage(content):
+        rows = content.split(b"\r\n")
+        for number, text in changes:
+            rows[number] = text
+        return b"\r\n".join(row for row in rows if row is not None)
+    return damage
+
+
+HARMLESS = {                                           # behind step 10, where the checkpoint is, or in the line ends alone
+    "zeros": lambda log: log + bytes(200_000), "half a line": lambda log: log + b"11,0.5,0.",
+    "rows to come": lambda log: log + b"11,0.5,0.5,0.5,0.5\r\n12,0.5,0.5,0.5,0.5\r\n",
+    "rows again": lambda log: log + log[-80:], "line ends of Unix": lambda log: log.replace(b"\r", b"")}
+DAMAGES = {
+    "no file": None, "empty": lambda log: b"", "zeros alone": lambda log: bytes(len(log)), "half a row": lambda log: log[:-9],
+    "a row without its end": lambda log: log[:-2], "rows missing": lambda log: log[:200],
+    "no text": lambda log: log + b"\xff\x80", "another first line": lines((0, b"a,b,c,d,e")),
+    "no first line": lines((0, None)), "a hole": lines((4, None)),
+    "no number": lines((4, b"4,0.5,nan,0.5,0.5")), "a column more": lines((4, b"4,0.5,0.5,0.5,0.5,0.5")),
+    "a foreign row": lines((4, b"4,0.5,0.5,0.5,0.5")), "zeros in a row": lambda log: log[:99] + bytes(3) + log[102:],
+    "a row twice": lambda log: log.replace(log.split(b"\n")[3], log.split(b"\n")[3] + b"\n" + log.split(b"\n")[3]),
+    "UTF-16": lambda log: log.decode().encode("utf-16")}
+
+
+@pytest.fixture(scope="module")
+def ten_steps(tmp_path_factory):
+    run = make_run(tmp_path_factory.mktemp("run"))
+    run.start()
+    run.train(10)
+    return run.out
+
+
+@pytest.mark.parametrize("damage", HARMLESS.values(), ids=HARMLESS)
+def test_what_does_not_concern_the_checkpoint_leaves_no_trace_in_the_log(ten_steps, tmp_path, damage):
+    shutil.copytree(ten_steps, tmp_path / "run")
+    log = (ten_steps / "log.csv").read_bytes()
+    (tmp_path / "run" / "log.csv").write_bytes(damage(log))
+    run = make_run(tmp_path / "run")
+    run.resume(10)
+    assert run.log.path.read_bytes() == log
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_log_that_lacks_a_step_of_the_checkpoint_is_refused_by_name(ten_steps, tmp_path, damage):
+    shutil.copytree(ten_steps, tmp_path / "run")
+    path = tmp_path / "run" / "log.csv"
+    damaged = damage and damage(path.read_bytes())
+    path.unlink() if damaged is None else path.write_bytes(damaged)
+    run = make_run(tmp_path / "run")
+    before = run.gan.G.theta.copy()
+    with pytest.raises((ValueError, FileNotFoundError), match=str(path)):
+        run.resume(10)
+    assert (run.gan.G.theta == before).all() and (damaged is None or path.read_bytes() == damaged)
+
+
+def test_the_log_is_on_the_disk_before_the_checkpoint(tmp_path, monkeypatch):
+    run = make_run(tmp_path)
+    run.start()
+    run.train_step()
+    events, sync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: events.append(os.fstat(file)) or sync(file))
+    monkeypatch.setattr(os, "replace", lambda old, new: events.append(new) or replace(old, new))
+    run.save()
+    assert os.path.samestat(events[0], os.stat(run.log.path)) and events[0].st_size == run.log.size
+    assert events[-1] == tmp_path / "checkpoint.npz"
+
+
+@pytest.mark.parametrize("name, value", [
+    ("step", np.array("3")), ("step", np.array(-1)), ("step", np.array([1, 2])), ("step", np.array(2.5)),
+    ("data", np.array(7)), ("data", np.array(["x", "y"])), ("data", np.zeros(0, int)), ("log", np.array([1])),
+    ("noise.rng", np.zeros(3)), ("noise.rng", np.frombuffer(b'{"bit_generator": "PCG64"}', "uint8"))])
+def test_a_checkpoint_that_no_run_has_written_is_refused(ten_steps, tmp_path, name, value):
+    shutil.copytree(ten_steps, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.npz"
+    content = checkpoint.load(path)
+    np.savez(path, **content | {"extra": np.array("null"), name: value})
+    with pytest.raises(checkpoint.CheckpointError, match=f"^{path}: "):
+        make_run(tmp_path / "run").resume(10)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):

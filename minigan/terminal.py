@@ -1,0 +1,77 @@
+"""What a program says, and with which status it ends, whatever is at the other end of its two streams: a terminal that cannot
+show every letter, a pipe that nobody reads any more, nothing at all."""
+import argparse
+import os
+import sys
+
+MISTAKES = (ValueError, TypeError, OSError, RuntimeError, MemoryError, OverflowError)      # what the user can mend
+
+
+class Unfailing:
+    """A stream that takes everything, and loses it where `stream` is None, closed or broken: a run does not end because
+    nobody hears of it."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        try:
+            self.stream.write(text)
+        except (AttributeError, OSError, ValueError):  # there is none; it is broken; it is closed
+            pass
+        return len(text)
+
+    def flush(self):
+        try:
+            self.stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def prepare():
+    """For the first line of a program: its print works from here on, whatever sys.stdout and sys.stderr are."""
+    while os.open(os.devnull, os.O_RDWR) < 2:          # a stream that is missing: its number would be that of the next file
+        pass
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")       # of a letter that it cannot show
+        setattr(sys, name, Unfailing(stream))
+
+
+def summary(doc):
+    """The first paragraph of a docstring, which is None under python -OO."""
+    return (doc or "").split("\n\n")[0]
+
+
+class Parser(argparse.ArgumentParser):
+    """A mistake in the arguments is answered by one line, without the usage."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {sentence(message)}\n")
+
+
+def sentence(error):
+    """What happened, in one line. Of an OSError the file first."""
+    named = isinstance(error, OSError) and error.filename is not None and error.strerror
+    return " ".join((f"{error.filename}: {error.strerror}" if named else str(error)).split()) or type(error).__name__
+
+
+def run(program, main):
+    """The exit status of a program: 0 if main() returns; else, after one line, 1 if its training failed, 2 for a mistake that
+    the user can mend, 130 for Ctrl-C."""
+    try:
+        main()
+        return 0
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    except FloatingPointError as error:
+        print(f"{program}: {sentence(error)}", file=sys.stderr)
+        return 1
+    except MISTAKES as error:
+        print(f"{program}: {sentence(error)}", file=sys.stderr)
+        return 2

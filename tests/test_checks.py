@@ -31,9 +31,9 @@ def critic():
     return mg.models.toy_mlp(mg.host_rng(0), width=4)[1]
 
 
-def step(real=POINTS, z=None, **options):
-    game = gan(**options)
-    return game.train_step(real, game.noise(64, mg.rng(0)) if z is None else z)
+def step(real):
+    game = gan()
+    return game.train_step(real, game.noise(64, mg.rng(0)))
 
 
 def run(folder, x=POINTS, **options):
@@ -76,7 +76,6 @@ WRONG = {
     "G is a layer": ("GAN: G must be a network", lambda: gan(G=Dense(2, 2))),
     "D is empty": ("GAN: D must be a network", lambda: gan(D=Sequential())),
     "G is the class": ("GAN: G must be a network", lambda: gan(G=Sequential)),
-    "the loss is a class": ("GAN: loss must be an object such as", lambda: gan(loss=mg.losses.Hinge)),
     "an optimizer is a class": ("GAN: an optimizer must be an object such as", lambda: gan(optimizer_G=Adam)),
     "an optimizer is a number": ("GAN: an optimizer must be an object such as", lambda: gan(optimizer_D=1e-3)),
     "the penalty is a class": (r"penalty must be an object such as .*penalties.R1\(\)", lambda: gan(penalty=penalties.R1)),
@@ -85,9 +84,7 @@ WRONG = {
     "the penalty is a list": ("GAN: penalty must be an object such as", lambda: gan(penalty=[penalties.R1()])),
     "the eye is a class": ("GAN: eye must be an object such as", lambda: gan(eye=InstanceNoise)),
     "augment is a class": ("GAN: augment must be an object such as", lambda: gan(augment=RandomFlip)),
-    "the average is True": (f"GAN: average {NOT_IN_RANGE} 1, got True", lambda: gan(average=True)),
     "the average is a text": (f"GAN: average {NOT_IN_RANGE} 1, got '.9'", lambda: gan(average=".9")),
-    "the average is NaN": (f"GAN: average {NOT_IN_RANGE} 1, got nan", lambda: gan(average=np.nan)),
     "classes leave no noise": (r"must be latent_dim \+ classes, got latent_dim 0 and 2 classes", lambda: gan(classes=2)),
     "classes beyond G": (r"must be latent_dim \+ classes, got latent_dim -3 and 5 classes", lambda: gan(classes=5)),
     "classes below 0": (f"GAN: classes {NOT_WHOLE} 0, got -1", lambda: gan(classes=-1)),
@@ -96,13 +93,9 @@ WRONG = {
     "no latent_dim": (f"GAN: latent_dim {NOT_WHOLE} 1, got 0", lambda: gan(G=Sequential(ReLU(), Dense(2, 2)), latent_dim=0)),
     "noise of no samples": (f"GAN.noise: n {NOT_WHOLE} 1, got 0", lambda: gan().noise(0, mg.rng(0))),
     "noise of a seed": (r"GAN.noise: rng must be an object such as minigan.rng\(seed\)", lambda: gan().noise(4, 0)),
-    "half a sample": (f"GAN.sample: n {NOT_WHOLE} 1, got 0.5", lambda: gan().sample(0.5, 0)),
     "a negative seed": ("a seed must be a whole number of at least 0, .*got -1", lambda: gan().sample(3, -1)),
     "a batch of bytes": (r"real samples are \(2,\) uint8, but G makes .* / 127.5 - 1", lambda: step(POINTS.astype("uint8"))),
     "a batch in float64": (r"real samples are .* float64, .*x.astype\('float32'\)", lambda: step(POINTS.astype("float64"))),
-    "D of another width": ('"D.0": expected', lambda: step(D=Sequential(Dense(3, 1)))),
-    "D of two outputs": (r"expected logits of shape \(N, 1\)", lambda: step(D=Sequential(Dense(2, 2)))),
-    "no noise at all": ('"G.0": got an empty batch', lambda: step(z=np.zeros((0, 2), "float32"))),
 
     "a run of NaN": ("sample 3 of the data is not finite", lambda folder: run(folder, spoilt(POINTS, 3))),
     "a run of inf": ("sample 63 of the data is not finite", lambda folder: run(folder, spoilt(POINTS, 63, -np.inf))),
@@ -126,9 +119,7 @@ WRONG = {
     "a doctor of one sample": (f"Doctor: samples {NOT_WHOLE} 2, got 1", lambda: Doctor(1)),
 
     "fidelity by name": ("Translation: fidelity must be", lambda: translation(fidelity="l1")),
-    "weight NaN": (f"Translation: weight {NOT_IN_RANGE} inf", lambda: translation(weight=np.nan)),
     "targets in a list": ("l1: target must be an array", lambda: translation().train_step(PIXELS, PIXELS.tolist())),
-    "fewer targets": ("l1: expected two arrays alike", lambda: translation().train_step(PIXELS, PIXELS[:3])),
     "nothing to compare": ("l2: expected two arrays alike and not empty", lambda: mg.translation.l2(PIXELS[:0], PIXELS[:0])),
     "three logits a patch": (r"D must give logits \(N, 1\)", lambda: translation(convolution(3)).train_step(PIXELS, PIXELS)),
     "three logits in a cycle": (r"D must give logits \(N, 1\)",
@@ -144,7 +135,6 @@ WRONG = {
     "target NaN": (f"target {NOT_IN_RANGE}", lambda: penalties.gradient_norm(critic(), POINTS, target=np.nan)),
     "epsilon beyond 1": ("epsilon must be numbers from 0 to 1", lambda: penalties.wgan_gp(critic(), POINTS, POINTS, 3 * HALF)),
     "epsilon NaN": ("epsilon must be numbers from 0 to 1", lambda: penalties.wgan_gp(critic(), POINTS, POINTS, np.nan * HALF)),
-    "epsilon a column": ("one epsilon a sample", lambda: penalties.wgan_gp(critic(), POINTS, POINTS, HALF[:, None])),
     "epsilon in float64": ("all of one dtype", lambda: penalties.wgan_gp(critic(), POINTS, POINTS, HALF.astype("float64"))),
     "epsilon a list": ("epsilon must be an array", lambda: penalties.wgan_gp(critic(), POINTS, POINTS, [0.5] * 64)),
     "all channels known": ("known channels fewer than", lambda: penalties.r1(critic(), POINTS, known=2)),
@@ -152,7 +142,6 @@ WRONG = {
     "two logits for a penalty": ("needs one logit a sample", lambda: penalties.r1(Sequential(Dense(2, 2)), POINTS)),
 
     "lr True": (f"Adam: lr {NOT_IN_RANGE}", lambda: Adam(True)),
-    "lr NaN": (f"SGD: lr {NOT_IN_RANGE}", lambda: SGD(np.nan)),
     "no network to step": ("Adam: steps a network", lambda: Adam().bind(Dense(2, 2))),
     "a step of nothing": ("SGD: steps no network yet", lambda: SGD(0.1).step()),
     "a rule, no list": ("Adam: rules must be a list", lambda: Adam(rules=rules.ClipNorm(1.0))),

@@ -66,6 +66,8 @@ EQUIVALENT = {
     "(-(0.0 * fidelity), self.weight * fidelity, self.weight * dfake)": "-0 is 0",
     "cyclegan.py: self.parts.get('identity', 0.0) -> self.parts.get('identity', 1.0)": "times the weight, which is 0 then",
     "cyclegan.py: self.size and self.rng.random() < 0.5 -> self.size and self.rng.random() <= 0.5": "one draw in 2 ** 53",
+    "cyclegan.py: xp.zeros(0, 'float32') if self.images is None else self.images[:self.count] -> "
+    "xp.ones(0, 'float32') if self.images is None else self.images[:self.count]": "there are none",
     "frechet.py: U * np.sqrt(values.clip(min=0)) @ U.T -> -(U * np.sqrt(values.clip(min=0))) @ U.T": "S C S is that of -S",
 }
 

@@ -39,7 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # The tests of a file, the cheap and telling first; of those not listed here, tests/test_<name>.py.
 TESTS = {
     "signs.py": "test_doctor", "frechet.py": "test_metrics", "metrics.py": "test_metrics test_translation",
-    "gan.py": "test_gan test_gan_options", "models.py": "test_models test_pacgan",
+    "columns.py": "test_convolution test_columns", "gan.py": "test_gan test_gan_options",
+    "models.py": "test_models test_pacgan",
     "layers/layer.py": "test_layers test_sequential test_gradcheck", "layers/dense.py": "test_layers",
     "layers/activations.py": "test_layers test_mutations", "layers/maxout.py": "test_pacgan test_layers",
     "layers/noise.py": "test_noise test_layers", "layers/pack.py": "test_pacgan test_layers",
@@ -61,6 +62,12 @@ EQUIVALENT = {
     "metrics.py: p.sum() == 0 -> p.mean() == 0": "both are 0 for zeros only",
     "metrics.py: marginal = p.mean(axis=0, dtype=np.float64) -> marginal = p.sum(axis=0, dtype=np.float64)":
         "kl divides by the sum",
+    "translation.py: (0.0 * fidelity, self.weight * fidelity, self.weight * dfake) -> "
+    "(-(0.0 * fidelity), self.weight * fidelity, self.weight * dfake)": "-0 is 0",
+    "cyclegan.py: self.parts.get('identity', 0.0) -> self.parts.get('identity', 1.0)": "times the weight, which is 0 then",
+    "cyclegan.py: self.size and self.rng.random() < 0.5 -> self.size and self.rng.random() <= 0.5": "one draw in 2 ** 53",
+    "cyclegan.py: xp.zeros(0, 'float32') if self.images is None else self.images[:self.count] -> "
+    "xp.ones(0, 'float32') if self.images is None else self.images[:self.count]": "there are none",
     "frechet.py: U * np.sqrt(values.clip(min=0)) @ U.T -> -(U * np.sqrt(values.clip(min=0))) @ U.T": "S C S is that of -S",
 }
 

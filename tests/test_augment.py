@@ -98,6 +98,26 @@ def test_cutout_blanks_a_rectangle_around_any_pixel(backend, share, height, widt
     assert found == set(expected)
 
 
+def test_what_is_drawn_makes_T_draw_by_draw(backend):
+    """So that a seed gives the same images in every version of minigan."""
+    x = images(6, 4, 4)
+    def drawn(): return device_rng(5)
+    u = to_numpy(drawn().random((6, 1, 1, 1), dtype="float32"))
+    np.testing.assert_array_equal(transformed(RandomFlip(drawn()), x), np.where(u < 0.5, x[:, :, ::-1], x))
+    np.testing.assert_array_equal(transformed(Brightness(0.3, drawn()), x), x + np.float32(0.3) * (2 * u - 1))
+    np.testing.assert_array_equal(transformed(Brightness(0, drawn()), x), x)
+    turns = to_numpy(drawn().integers(4, size=(6, 1, 1, 1))).ravel()
+    np.testing.assert_array_equal(transformed(RandomRotate90(drawn()), x), [np.rot90(a, k) for a, k in zip(x, turns)])
+    framed, places = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), to_numpy(drawn().integers(3, size=(2, 6, 1, 1)))
+    np.testing.assert_array_equal(transformed(RandomShift(1, drawn()), x),
+                                  [a[i:i + 4, j:j + 4] for a, i, j in zip(framed, *places.reshape(2, 6))])
+    rng, expected = drawn(), x.copy()
+    rows, columns = (to_numpy(rng.integers(4, size=(6, 1, 1, 1))).ravel() for _ in range(2))
+    for a, i, j in zip(expected, rows, columns):
+        a[max(0, i - 1):i + 1, max(0, j - 1):j + 1] = 0
+    np.testing.assert_array_equal(transformed(Cutout(0.5, drawn()), x), expected)
+
+
 @every
 def test_every_call_and_every_sample_draws_anew_and_the_seed_decides_what(backend, name):
     x = np.broadcast_to(images(1), (40, 5, 5, 2)).copy()

@@ -5,7 +5,7 @@ from cases import convolutions, draw
 from hypothesis import given, settings
 
 from minigan.backend import asarray, host_rng, to_numpy
-from minigan.layers import Conv2D, ConvTranspose2D, col2im, im2col
+from minigan.layers import Conv2D, ConvTranspose2D, col2im, convolution, im2col
 from minigan.layers.convolution import conv_weight_grad, pad_and_count
 
 
@@ -142,6 +142,40 @@ def test_the_weight_gradient_is_the_adjoint_of_W_to_conv(backend, c):
     y = layer(x) - layer.b
     dy = draw(host_rng(1), y.shape)
     assert_adjoint(inner(y, dy), inner(layer.W, conv_weight_grad(x, dy, c.K, c.S, c.padding)), (y, dy))
+
+
+# --- the batch in pieces ---
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("K, S, padding", [(3, 1, "valid"), (5, 2, "same")])
+def test_pieces_are_cut_by_the_bytes_of_the_columns(monkeypatch, K, S, padding, dtype):
+    """conv, conv_weight_grad and conv_adjoint tell `pieces` how many bytes of columns an image takes."""
+    told, taken = [], []
+    monkeypatch.setattr(convolution, "pieces", lambda N, each: told.append((N, each)) or [slice(0, N)])
+    monkeypatch.setattr(convolution, "im2col", lambda x, *geometry: (
+        taken.append((len(x), im2col(x, *geometry).nbytes / len(x))), im2col(x, *geometry))[1])
+    monkeypatch.setattr(convolution, "col2im", lambda cols, shape, *geometry, out: (
+        taken.append((shape[0], cols.nbytes / shape[0])), col2im(cols, shape, *geometry, out=out))[1])
+    layer, x = Conv2D(2, 3, K, S, padding, dtype=dtype), np.ones((3, 6, 7, 2), dtype)
+    y, cache = layer.forward(x)
+    layer.backward(y, cache)
+    assert told == taken and len(told) == 3
+
+
+def test_the_pieces_together_are_the_whole(monkeypatch):
+    """Of one image each, or of two."""
+    layer, x = Conv2D(2, 3, 3, stride=2, dtype="float64", rng=host_rng(0)), draw(host_rng(1), (5, 6, 7, 2))
+
+    def results():
+        layer.zero_grad()
+        y, cache = layer.forward(x)
+        return y, layer.backward(y, cache), layer.dW.copy(), layer.double_backward(x, y, cache)[0], layer.dW.copy()
+
+    whole = results()
+    for bytes_of_a_piece in (1, 2 * 3 * 4 * 18 * 8):
+        monkeypatch.setattr("minigan.backend.PIECE_BYTES", bytes_of_a_piece)
+        for one, other in zip(results(), whole):
+            close(one, other)
 
 
 # --- geometry ---

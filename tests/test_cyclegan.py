@@ -234,6 +234,32 @@ def test_the_generator_decides(backend):
     assert shown(1) == shown(1) != shown(2)
 
 
+def test_each_image_gets_one_coin_and_heads_one_place(backend):
+    """Draw by draw, so that a run which goes on from a checkpoint shows the same images."""
+    rng, pool, images, expected = mg.host_rng(4), ImagePool(3, mg.host_rng(4)), [0, 1, 2], [0, 1, 2]
+    for new in range(3, 40):
+        old = new
+        if rng.random() < 0.5:
+            place = rng.integers(3)
+            old, images[place] = images[place], new
+        expected.append(old)
+    assert numbers(pool.exchange(numbered(0, 40))) == expected and numbers(pool.images) == images
+
+
+def test_what_a_checkpoint_keeps_of_the_pools(backend):
+    model, pool = cyclegan(pool_size=5), ImagePool(5, mg.host_rng(0))
+    assert list(model.stateful()) == [f"optimizer_{name}" for name in NAMES] + ["pool_A", "pool_B"]
+    assert model.stateful()["pool_B"] is model.pool_B and list(model.generators().values()) == [model.pool_A.rng]
+    assert pool.state()["layout"] == "up to 5 images" and len(pool.state()["images"]) == 0
+    pool.exchange(numbered(0, 3))
+    twin = ImagePool(5, mg.host_rng(0))
+    twin.set_state(pool.state())
+    assert numbers(twin.state()["images"]) == [0, 1, 2] and twin.images is not pool.images
+    assert numbers(twin.exchange(numbered(3, 9))) == numbers(pool.exchange(numbered(3, 9)))
+    twin.set_state(ImagePool(5, mg.host_rng(0)).state())
+    assert numbers(twin.exchange(numbered(7, 9))) == [7, 8] and len(twin.state()["images"]) == 2
+
+
 def test_a_pool_of_size_0_changes_nothing(backend):
     assert numbers(ImagePool(0, mg.host_rng(0)).exchange(numbered(0, 9))) == [*range(9)]
 

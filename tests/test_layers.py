@@ -116,6 +116,17 @@ def test_defaults(layer, defaults):
     assert all(value.dtype == "float32" for _, value, _ in layer.parameters())
 
 
+def test_dense_adds_its_gradient_in_pieces_of_rows(monkeypatch):
+    """A piece counts four times the bytes of its rows of dW, and all pieces are the whole."""
+    layer, x, told = Dense(7, 3, dtype="float64", rng=host_rng(0)), draw(host_rng(1), (5, 7)), []
+    monkeypatch.setattr("minigan.layers.dense.pieces", lambda N, each: told.append((N, each)) or [slice(0, 4), slice(4, N)])
+    y, cache = layer.forward(x)
+    layer.backward(y, cache)
+    layer.double_backward(2 * x, y, cache)
+    np.testing.assert_allclose(layer.dW, 3 * x.T @ y, rtol=1e-12)
+    assert told == 2 * [(7, 4 * layer.dW[0].nbytes)]
+
+
 @pytest.mark.parametrize("layer", [Dense, Conv2D, ConvTranspose2D])
 def test_a_layer_has_a_bias_of_zeros_or_none(layer):
     sizes = (4, 3) if layer is Dense else (4, 3, 2)

@@ -23,6 +23,16 @@ def test_the_noise_is_gaussian_of_standard_deviation_sigma(backend):
     assert abs(np.corrcoef(noise[:100].ravel(), to_numpy(x)[:100].ravel())[0, 1]) < 0.04
 
 
+def test_what_is_drawn_is_added_or_decides_draw_by_draw(backend):
+    """So that a seed gives the same run in every version of minigan. (In shares the layers draw otherwise.)"""
+    x = host_rng(1).uniform(-1, 1, (40, 5)).astype("float32")
+    n = to_numpy(device_rng(3).standard_normal((40, 5), dtype="float32"))
+    np.testing.assert_allclose(to_numpy(InstanceNoise(0.25, device_rng(3)).forward(asarray(x))[0]), x + 0.25 * n, rtol=1e-6)
+    u = to_numpy(device_rng(3).random((40, 5), dtype="float32"))
+    np.testing.assert_allclose(to_numpy(Dropout(0.2, device_rng(3)).forward(asarray(x))[0]), np.where(u < 0.2, 0, x / 0.8),
+                               rtol=1e-6)
+
+
 def test_the_noise_is_fresh_at_each_call_and_the_seed_decides_what(backend):
     layer, same, x = InstanceNoise(0.5, rng=device_rng(0)), InstanceNoise(0.5), zeros(20, 3)
     first, second = to_numpy(layer.forward(x)[0]), to_numpy(layer.forward(x)[0])

@@ -208,6 +208,12 @@ def test_without_adversarial_weight_D_is_left_alone(backend):
         np.testing.assert_array_equal(to_numpy(value), old)
 
 
+def test_a_target_that_is_met_exactly_leaves_nothing_to_lose(backend):
+    model = translation(adversarial=0.0)
+    source, _ = pair(False)
+    assert [scalar(value) for value in model.train_step(source, model.G.forward(source)[0])] == [0, 0]
+
+
 def test_passing_D_leaves_no_trace_in_it(backend):
     _, D = networks(False)
     D.dtheta[...] = 7.0

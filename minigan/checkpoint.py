@@ -67,6 +67,7 @@ def restore(game, content, path="checkpoint", generators=True) -> None:
 
     generators=False leaves the random generators of Dropout and the like as they are. So the checkpoint of a GPU opens on a
     CPU, whose generators draw other numbers, and the other way round."""
+    _check_content(content, path)
     arrays = game_arrays(game)
     here = parts(arrays)
     there = {*map(str, np.ravel(content["parts"]))} if "parts" in content else here
@@ -95,8 +96,7 @@ def restore_network(network, content, name, path="checkpoint", generators=True) 
 
 def _check(here, content, path, generators):
     """Raise unless `content` has all arrays of `here`, of the same kind, and no other array of these networks."""
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path}: expected the arrays that checkpoint.load gives, got {type(content).__name__}")
+    _check_content(content, path)
     owners = parts(here)
     for name in sorted({*here, *(name for name in content if parts([str(name)]) <= owners)}):
         if name not in content or name not in here:
@@ -104,6 +104,11 @@ def _check(here, content, path, generators):
                                   f"{name} is only {'here' if name in here else 'there'}")
         if generators or not name.endswith(".rng"):
             check_kind(name, content[name], here[name], path)
+
+
+def _check_content(content, path):
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: expected the arrays that checkpoint.load gives, got {type(content).__name__}")
 
 
 def check_kind(name, there, here, path):

@@ -24,7 +24,8 @@ import weakref
 import numpy as np
 
 from minigan import backend
-from minigan.threads import blas, pool, threads_of_blas, workers
+from minigan.threads import blas as blas
+from minigan.threads import limit_blas, release_blas, start, workers
 from minigan.threads import use_threads as use_threads  # parallel.use_threads(4) is what a user writes
 
 SMALLEST_WORK = 1_000_000           # multiply-adds; handing a share to a thread and back takes as long as about so many
@@ -133,7 +134,7 @@ def gradient_vectors(network, count):
 
 def in_pieces(function, vector):
     """function(part) for slices `part` that cover the vector, pieces that fit a cache; the workers take turns."""
-    if backend.device() != "cpu":
+    if crew() or backend.device() != "cpu":
         return function(slice(0, vector.size))
     parts = parts_in_pieces(vector, 0, vector.size)
     size = min(workers(), len(parts))
@@ -153,8 +154,8 @@ def parts_in_pieces(vector, start, stop):
 # --- cutting, running ---
 
 def blas_threads(N, network) -> int:
-    """How many of BLAS' threads a batch of N gets that goes through the network whole."""
-    return min(workers(), threads_of_blas()) if N * network.size >= WORK_FOR_BLAS else 1
+    """How many of BLAS' threads, at most, a batch of N gets that goes through the network whole."""
+    return workers() if N * network.size >= WORK_FOR_BLAS else 1
 
 
 def smallest_share(network):
@@ -176,7 +177,7 @@ def cut(N, parameters, fewest):
 
 def run(function, size, blas_threads=1):
     """[function(0), ..., function(size - 1)], side by side; the first one in this thread."""
-    together = Crew(size)
+    together, others = Crew(size), []
 
     def share(index):
         _here.crew, _here.index = together, index
@@ -188,10 +189,23 @@ def run(function, size, blas_threads=1):
         finally:
             _here.crew = None
 
-    with blas().limit(limits=blas_threads, user_api="blas"):
+    try:
+        limit_blas(together, blas_threads)
         # Each thread gets a copy of this one's context, where NumPy keeps what np.errstate says.
-        others = [pool().submit(contextvars.copy_context().run, share, index) for index in range(1, size)]
+        others = start(functools.partial(contextvars.copy_context().run, share, index) for index in range(1, size))
         outcomes = [share(0), *(other.result() for other in others)]
+    except BaseException:                      # Ctrl-C, for instance: no share may go on behind the caller's back
+        together.barrier.abort()
+        for other in others:
+            other.result()
+        raise
+    finally:
+        _here.crew = None
+        try:
+            release_blas(together)
+        except BaseException:                  # Ctrl-C again, and right here
+            release_blas(together)
+            raise
     errors = [error for _, error in outcomes if error is not None]
     if errors:                                 # a broken barrier only says that another share failed
         raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))

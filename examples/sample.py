@@ -11,6 +11,7 @@ try:
     import minigan as mg
     from minigan import checkpoint, plots, terminal
     from minigan.files import make_folder
+    from minigan.finite import finite
     from minigan.gan import append_labels
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
@@ -51,6 +52,8 @@ def draw(args):
         raise checkpoint.CheckpointError(f"{args.checkpoint}: it does not say which model it holds ({error}); train_gan.py "
                                          "writes ones that do") from None
     checkpoint.restore_network(G, content, "G_average" if "G_average.theta" in content else "G", args.checkpoint)
+    if not finite(G.theta):
+        raise checkpoint.CheckpointError(f"{args.checkpoint}: the parameters of its G are not finite")
 
     rng = mg.host_rng(args.seed)                       # on the host: the same noise on every device
     latent_dim = G[0].I - classes

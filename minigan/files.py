@@ -27,7 +27,7 @@ def write_whole(path, content: bytes) -> None:
     """Write a file so that whoever looks, at any moment and after any crash, finds the old content or the new one: a
     temporary file beside it, flushed to the disk, takes its name in one step. Raises OSError, which names the file."""
     path = Path(path)
-    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
     with naming(path):
         try:
             with open(temporary, "xb") as file:        # a new file, open to whom the umask opens it

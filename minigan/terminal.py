@@ -37,8 +37,8 @@ def prepare():
         pass
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")       # of a letter that it cannot show
+        if getattr(stream, "errors", None) in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")       # a letter that it cannot show becomes another
         setattr(sys, name, Unfailing(stream))
 
 

@@ -120,6 +120,8 @@ class Run:
             backend.set_rng_state(self.noise, content["noise.rng"])
             self.log.begin(rows)
             self._write_config()
+            for half in self.out.glob("checkpoint.npz.*.tmp"):         # that were being written when the run was killed
+                half.unlink()
             self.step = self.saved = int(content["step"])
 
     def _check_own(self, content, path):

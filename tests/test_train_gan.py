@@ -311,7 +311,7 @@ def test_the_walk_keeps_the_length_of_the_noise():
 
 @pytest.mark.parametrize("kind, words", [("missing", "no such checkpoint"), ("damaged", "not a whole minigan checkpoint"),
                                          ("anonymous", "does not say which model"), ("other", "made by another model"),
-                                         ("odd", "does not say which model")])
+                                         ("odd", "does not say which model"), ("not finite", "G are not finite")])
 def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):
     path = tmp_path / "checkpoint.npz"
     G, D = mg.models.toy_mlp(mg.host_rng(0), width=8)
@@ -320,6 +320,11 @@ def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):
         path.write_bytes(os.urandom(500))
     elif kind == "anonymous":
         checkpoint.save(path, gan)
+    elif kind == "not finite":
+        G, D = mg.models.toy_mlp(mg.host_rng(0))
+        G.theta[5] = np.nan
+        checkpoint.save(path, mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam()),
+                        {"model": "toy_mlp", "sample_shape": [2]})
     elif kind == "odd":
         checkpoint.save(path, gan, {"model": "toy_mlp", "sample_shape": {"2": 2}})
     elif kind == "other":

@@ -100,6 +100,12 @@ def check_array(owner, name, x):
         raise TypeError(f"{owner}: {name} must be an array on {device()!r}, got {kind(x)}; minigan.asarray converts")
 
 
+def check_between(owner, name, x, low, high):
+    """Raise unless all numbers of the array x are from low to high; on a GPU, nobody looks."""
+    if isinstance(x, np.ndarray) and not ((low <= x) & (x <= high)).all():
+        raise ValueError(f"{owner}: {name} must be numbers from {low} to {high}, got {x.min()} to {x.max()}")
+
+
 def check_data(owner, x):
     """Raise unless x is an array on the host, of one sample or more, all floating-point numbers and finite."""
     if not isinstance(x, np.ndarray):

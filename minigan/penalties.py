@@ -31,8 +31,8 @@ All functions ADD their gradient to D.dtheta, as backward does, and return the v
 Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1); Drucker & LeCun
           1992, "Improving generalization performance using double backpropagation"
 """
-from minigan.backend import device, xp
-from minigan.checks import check_array, check_object, check_range, check_whole
+from minigan.backend import xp
+from minigan.checks import check_array, check_between, check_object, check_range, check_whole
 from minigan.layers import BatchNorm
 from minigan.layers.layer import Layer
 from minigan.sums import norm
@@ -69,8 +69,7 @@ def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
     if (real.shape, real.dtype) != (fake.shape, fake.dtype) or (epsilon.shape, epsilon.dtype) != ((len(real),), real.dtype):
         raise ValueError(f"wgan_gp: expected real and fake of one shape and one epsilon a sample, all of one dtype, got "
                          f"{real.shape} {real.dtype}, {fake.shape} {fake.dtype} and {epsilon.shape} {epsilon.dtype}")
-    if device() == "cpu" and not ((0 <= epsilon) & (epsilon <= 1)).all():
-        raise ValueError(f"wgan_gp: epsilon must be numbers from 0 to 1, got {epsilon.min()} to {epsilon.max()}")
+    check_between("wgan_gp", "epsilon", epsilon, 0, 1)
     epsilon = epsilon.reshape(-1, *[1] * (real.ndim - 1))
     return gradient_norm(D, epsilon * real + (1 - epsilon) * fake, weight, 1.0, known)
 

@@ -9,7 +9,8 @@ dy is the upstream gradient ∂L/∂y of some loss L. backward applies the chain
 to layer.dW. Whatever backward needs to know of the forward pass travels in `cache`; no activation stays on the layer. So a
 discriminator can look at real images, then at fakes, and go back through either pass, in any order, any number of times:
 the point where hand-written GANs that keep activations on `self` get a wrong gradient. Only the parameters are taken as they
-are at the moment, so backward comes before the optimizer's step.
+are at the moment, so backward comes before the optimizer's step. The cache holds no copies, but often x or y itself: they
+belong to it until the last backward, and nobody may write into them before.
 """
 import contextlib
 import copy

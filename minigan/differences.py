@@ -1,0 +1,110 @@
+"""Central differences: what they say of a claimed derivative, and when they can say nothing.
+
+Moving one entry w by ± h shows the slope of f,
+
+    ∂f/∂w ≈ (f(w + h) - f(w - h)) / 2h          wrong by h² f‴/6 (curvature) and by about ε |f| / h (rounding), ε = 2e-16
+
+With h = 1e-5 |w| both are about 1e-10 of the slope, if all numbers are near 1; so a claim that is 1e-6 apart is wrong. Other
+numbers need another h. Where f is 1e9 and the slope 1, rounding hides the slope until h is larger. Where f bends within h,
+the slope is that of other places, and h must be smaller. How `judge` finds out:
+
+    claim and slope agree                               right. That they meet by chance, in six digits, does not happen
+    they are no more apart than rounding explains       nothing is seen: try 10 h
+    they are apart, and h/10 shows the same slope       wrong
+    they are apart, and h/10 shows another slope        h is too large: try h/10
+    ... and so much apart that a smaller h, which showed nothing, would have shown it     h is too large: no h is right
+    the slopes left and right of w differ, for h/10 by as much    a kink, as that of ReLU at 0: no derivative exists
+
+Some slopes are zero: that of a bias in front of a BatchNorm, of all that Dropout drops. There claim and slope are both
+rounding, and no h makes them agree. So what changes f by no more than rounding does, if w moves by its own size, counts as
+zero; unless larger steps show, and agree on it, that f is linear in w and w only small beside f (`judge_zero`).
+
+An entry's slope is the sum of those of all outputs, in which much may cancel. So if f() returns the terms of its sum, apart
+means: by more than 1e-6 of 1 % of the sum of their absolute values. Terms that do not change leave no rounding behind.
+"""
+import numpy as np
+
+from minigan.backend import scalar
+
+EPS = np.finfo("float64").eps
+
+
+def central_difference(f, array, i, h=1e-5, middle=None):
+    """(slope, bend) of f at entry i of the array: the central difference, and how far the slopes left and right of it
+    differ. Smooth functions bend by about h f″; a kink bends by the jump of the slope. For a sum of terms, an array of
+    each. `middle` is f(), if it is known."""
+    index = np.unravel_index(int(i), array.shape)
+    value = scalar(array[index])
+    middle = f() if middle is None else middle
+    width = (value + h) - (value - h)                       # 2h, but for the rounding of value ± h
+    if width == 0:
+        raise ValueError(f"central_difference: h = {h:g} is too small to move an entry of {value:g}")
+    try:
+        array[index] = value + h
+        above = f()
+        array[index] = value - h
+        below = f()
+    finally:
+        array[index] = value
+    return (above - below) / width, abs(above - 2 * middle + below) / h
+
+
+def sizes(array):
+    """How large the steps of each entry may be: its absolute value; something tiny where that is zero; 1 where all are."""
+    size = np.abs(array)
+    return np.maximum(size, 1e-6 * np.median(size[size > 0])) if size.any() else np.ones(array.shape)
+
+
+def judge(f, middle, array, i, claim, size, largest, h=None, tol=1e-6):
+    """("right", "zero", "wrong", "kink" or "hidden", slope, relative error): what the differences say of the claim ∂f/∂w,
+    w being entry i of the array.
+
+    middle   f() as it is
+    largest  what stands for the sum of the terms where f() is one number: the largest claim of the array
+    h        the smallest step, if 1e-5 of the size shall not be the first
+    """
+    def slope_at(step):
+        slopes, bends = central_difference(f, array, i, step, middle)
+        slope, total = np.sum(slopes), np.abs(slopes).sum() if np.ndim(slopes) else largest
+        apart, scale = abs(claim - slope), max(abs(claim), abs(slope), 0.01 * total)
+        return slope, np.sum(bends), apart, apart / scale if scale else 0.0
+
+    lowest, highest = h or 1e-9 * size, 1e6 * size
+    step, going_up, rounding, limit, flat = h or 1e-5 * size, None, None, np.inf, False
+    while True:
+        slope, bend, apart, error = slope_at(step)
+        if error <= tol and (claim or slope):
+            return "right", slope, error
+        if apart > limit:
+            return "zero" if flat else "hidden", slope, 0.0
+        if rounding is None:                                # of f: its last digit, and what is seen of it in a tiny step
+            rounding = EPS * np.abs(middle).sum() + 1e-8 * size * slope_at(1e-8 * size)[1]
+        noise = 50 * rounding / step                        # what it does to a slope, and somewhat more
+        if hidden := apart <= noise:
+            limit, flat = noise, not claim and not slope
+            if step >= size and max(abs(claim), abs(slope)) <= 50 * rounding / size:
+                return judge_zero(slope_at, slope, size, rounding, tol)
+        else:
+            closer, closer_bend, *_ = slope_at(step / 10)
+            if bend > 1e-3 * abs(slope) and bend / 3 < closer_bend < 3 * bend:      # curvature: a tenth; rounding: ten times
+                return "kink", slope, error
+            if not abs(slope - closer) > 0.1 * min(apart, abs(closer) + 10 * noise):        # "not >": NaN is wrong as well
+                return "wrong", slope, error
+        step = size if hidden and flat and step < size else step * (10 if hidden else 0.1)
+        if going_up not in (None, hidden) or not lowest <= step <= highest:
+            return "hidden", slope, error
+        going_up = hidden
+
+
+def judge_zero(slope_at, slope, size, rounding, tol):
+    """The same where f stays as it is, to rounding, if w moves by its own size."""
+    limit = 50 * rounding / size
+    for step in size * 10.0 ** np.arange(1, 10):
+        before, (slope, bend, apart, error) = slope, slope_at(step)
+        if slope and error <= tol or apart > limit:
+            break
+        if abs(slope - before) + bend + rounding / step < min(1e-3 * abs(slope), 0.1 * apart):
+            return "wrong", slope, error
+        if apart <= 50 * rounding / step:
+            limit = 50 * rounding / step
+    return "zero", slope, 0.0

@@ -10,8 +10,8 @@ change makes no difference to any number, and then EQUIVALENT says why. (test_mu
 the same spirit, with mistakes of a whole formula.)
 
 It has to be fast. So pytest collects the tests of a file once, and each change is tried in a fork of that process, where the
-changed functions get their new byte code. What passes there is tried again from the start, with the changed file on the disk:
-so are changes outside of functions (default values, tables). Forks need Linux or macOS.
+changed function gets its new byte code. Changes outside of functions (default values, tables) are tried from the start, with
+the changed file on the disk; and so is what passed on NumPy, with all tests. Forks need Linux or macOS.
 """
 import argparse
 import ast
@@ -162,55 +162,55 @@ def functions_of(text, file):
 
 
 def swap(text, changed, file):
-    """Give every function that exists the byte code of the changed source. False if there is more to change than functions."""
+    """Give every function that exists the byte code of the changed source. Whether there was one that needs it."""
     pairs = zip(functions_of(text, file), functions_of(changed, file), strict=True)
     new = {before: after for before, after in pairs if before != after}
-    for function in gc.get_objects():
-        if isinstance(function, FunctionType) and function.__code__ in new:
-            function.__code__ = new[function.__code__]
-    return len(new) > 1
+    functions = [thing for thing in gc.get_objects() if isinstance(thing, FunctionType) and thing.__code__ in new]
+    for function in functions:
+        function.__code__ = new[function.__code__]
+    return bool(functions)
+
+
+PASSED, FAILED, UNTRIED = 0, 1, 2
 
 
 class Trial:
-    """A plugin of pytest: runs the collected tests once for each text of the file, in a fork, and says into a pipe which
-    texts were noticed. The first one is the file as it is. A test that noticed one comes first from then on."""
+    """A plugin of pytest: runs the collected tests once for each text of the file, in a fork, and says into a pipe how that
+    went. The first and the last text are the file as it is. A test that noticed a change comes first from then on."""
 
     def __init__(self, file, texts, pipe):
         self.file, self.texts, self.pipe = file, texts, pipe
         self.failed = mmap.mmap(-1, 4)                 # the number of the test that failed: the forks write it, too
 
     def pytest_runtestloop(self, session):
-        original, limit = self.texts[0], math.inf
+        start, limit = time.monotonic(), math.inf
         for text in self.texts:
-            start = time.monotonic()
             self.failed[:] = bytes(4)
-            noticed = in_fork(lambda text=text: self.try_(text, session), limit)
-            os.write(self.pipe, b"1" if noticed else b"0")
+            os.write(self.pipe, b"%d" % in_fork(lambda text=text: self.outcome(text, session), limit))
             session.items.insert(0, session.items.pop(int.from_bytes(self.failed[:], "little")))
-            if text is original:
-                limit = 10 + 5 * (time.monotonic() - start)
+            if limit == math.inf:
+                limit = 30 + 10 * (time.monotonic() - start)           # an endless loop, or a machine that is busy
         return True
 
-    def try_(self, text, session):
-        """Whether a test fails with this text of the file."""
+    def outcome(self, text, session):
         if text is not self.texts[0] and not swap(self.texts[0], text, self.file):
-            return False
+            return UNTRIED
         for i, (item, following) in enumerate(zip(session.items, [*session.items[1:], None])):
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 self.failed[:] = i.to_bytes(4, "little")
-                return True
-        return False
+                return FAILED
+        return PASSED
 
 
 def in_fork(function, limit):
-    """Whether function() is true, or fails, or takes more than `limit` seconds, in a fork of this process."""
+    """The number that function() returns in a fork of this process; FAILED if it breaks or takes more than `limit` seconds."""
     child = os.fork()
     if child == 0:
-        code = 1
+        code = FAILED
         try:
             os.setsid()
-            code = int(bool(function()))
+            code = function()
         finally:
             os._exit(code)
     end = time.monotonic() + limit
@@ -218,9 +218,9 @@ def in_fork(function, limit):
         if time.monotonic() > end:
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return True
+            return FAILED
         time.sleep(0.002)
-    return done[1] != 0
+    return os.waitstatus_to_exitcode(done[1])
 
 
 class Copy:
@@ -255,17 +255,17 @@ class Copy:
         original = ast.unparse(ast.parse((ROOT / file).read_text(encoding="utf-8")))
         self.write(file, original)
         read, write = os.pipe()
-        in_fork(lambda: self.pytest(quick, [Trial(file, [original, *(text for *_, text in found)], write)]), math.inf)
+        texts = [original, *(text for *_, text in found), original]
+        in_fork(lambda: self.pytest(quick, [Trial(file, texts, write)]), math.inf)
         os.close(write)
         with open(read, "rb") as pipe:
-            control, *noticed = pipe.read().decode() or "1"
-        if control == "1" or len(noticed) < len(found):
+            first, *outcomes, last = map(int, pipe.read().decode() or "11")
+        if first or last or len(outcomes) < len(found):
             raise SystemExit(f"the tests of {file} fail without any change:\n{(self.folder / 'log').read_text()}")
-        for change, seen in zip(found, noticed):
-            if seen == "1":
-                continue
+        for change, outcome in zip(found, outcomes):
             self.write(file, change[-1])
-            if not in_fork(lambda: self.pytest(quick), 600) and (numpy_only or not in_fork(lambda: self.pytest(tests), 1800)):
+            rounds = [quick] * (outcome == UNTRIED) + [tests] * (not numpy_only)
+            if outcome in (PASSED, UNTRIED) and not any(in_fork(lambda a=a: self.pytest(a), 1800) for a in rounds):
                 yield change
         self.write(file, original)
 

@@ -240,7 +240,8 @@ def seed(number: int) -> None:
     the networks are built; or pass a generator to every layer, which is best.
     """
     global _streams
-    _streams = (np.random.SeedSequence(number, spawn_key=(i,)) for i in itertools.count())
+    _seeded(np.random.SeedSequence, number)
+    _streams = map(lambda i: np.random.SeedSequence(number, spawn_key=(i,)), itertools.count())     # that threads may share
 
 
 def next_stream():
@@ -268,9 +269,11 @@ def rng(seed):
 
 def _seeded(make, seed):
     try:
-        return make(seed)
+        if seed is not None:                           # of which NumPy would make other numbers at each run
+            return make(seed)
     except (ValueError, TypeError):
-        raise ValueError(f"a seed must be a whole number of at least 0, or a list of such, got {seed!r}") from None
+        pass
+    raise ValueError(f"a seed must be a whole number of at least 0, or a list of such, got {seed!r}")
 
 
 def rng_state(generator) -> np.ndarray:

@@ -117,6 +117,14 @@ def check_data(owner, x):
     check_finite(owner, x)
 
 
+def check_batch(owner, **batches):
+    """Raise if a sample of the batches, given as name=array, is not finite. One is enough to spoil all parameters, so this is
+    looked at in every step; but not on a GPU, which would have to be waited for."""
+    for name, x in batches.items() if device() == "cpu" else ():
+        if isinstance(x, np.ndarray) and not np.isfinite(x).all():
+            check_finite(owner, np.atleast_1d(x), f"the {name} batch")
+
+
 def check_finite(owner, x, of="the data", first=0):
     """Raise if a sample of x (N, ...) is not finite: its number, counted from `first`. On a GPU this waits for the device."""
     isfinite = xp.isfinite if isinstance(x, xp.ndarray) else np.isfinite

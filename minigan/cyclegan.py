@@ -18,7 +18,7 @@ Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (
 import numpy as np
 
 from minigan.backend import asarray, xp
-from minigan.checks import check_range, check_whole
+from minigan.checks import check_batch, check_range, check_whole
 from minigan.translation import bind, l1, named, pull_of_D, step_D
 
 
@@ -52,6 +52,7 @@ class CycleGAN:
 
     def train_step(self, a, b):
         """One step of both Gs, then one of both Ds; returns (loss_D, loss_G), on the device. No a needs to belong to a b."""
+        check_batch("CycleGAN", a=a, b=b)
         optimizer_AB, optimizer_BA, optimizer_A, optimizer_B = self.optimizers
         self.G_AB.zero_grad()
         self.G_BA.zero_grad()

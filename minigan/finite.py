@@ -15,6 +15,8 @@ def first_bad_layer(gan, real, z, labels=None, train=True):
                 return x, f"the output of {layer} is not finite"
         return x, None
 
+    if not finite(real):
+        return "a real sample is not finite"
     _, problem = walk(gan.D, gan.with_labels(real, labels))
     if problem is None:
         fake, problem = walk(gan.G, gan.with_labels(z, labels))

@@ -13,13 +13,13 @@ Many tricks that keep a GAN stable are layers in front of D, to which D's backwa
 noise and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what both networks get.
 """
 import copy
-import math
 
-from minigan import backend
+from minigan import backend, checks
 from minigan.backend import xp
 from minigan.capture import capture_training
 from minigan.checks import BYTES, brief, check_array, check_game, check_labels, check_object, check_range, check_whole, one_hot
 from minigan.layers import Dense, Sequential
+from minigan.sums import mean
 
 
 class GAN:
@@ -58,6 +58,8 @@ class GAN:
                         for layer in (eye, augment))
         if eye.size or augment.size:
             raise ValueError("GAN: eye and augment have parameters, which no optimizer would train; put such layers into D")
+        if eye.group_size() > 1 or augment.group_size() > 1:
+            raise ValueError("GAN: eye and augment keep the number of samples; put a Pack into D")
         self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, length_of_z(G, latent_dim, classes)
         self.classes, self.penalty, self.average = classes, penalty, average
         self.eye, self.augment = eye, augment
@@ -113,7 +115,7 @@ class GAN:
         check_samples(real, fake)
         logits_real, _ = self._look_again(real, labels)
         logits_fake, cache_fake = self._look_again(fake, labels)
-        self.scores = self.loss.score(logits_real).mean(), self.loss.score(logits_fake).mean()
+        self.scores = mean(self.loss.score(logits_real)), mean(self.loss.score(logits_fake))
         loss_D, _, _ = self.loss.discriminator(logits_real, logits_fake)
         loss_G = self._generator_gradient(logits_fake, cache_fake, cache_G)
         self._step_G()
@@ -140,7 +142,7 @@ class GAN:
             real, _ = self.augment.forward(real)
         logits_real, cache_real = self.judge(real, labels)
         logits_fake, cache_fake = self.judge(fake, labels)
-        self.scores = loss.score(logits_real).mean(), loss.score(logits_fake).mean()
+        self.scores = mean(loss.score(logits_real)), mean(loss.score(logits_fake))
 
         loss_D, dlogits_real, dlogits_fake = loss.discriminator(logits_real, logits_fake)
         D.zero_grad()
@@ -197,7 +199,7 @@ class GAN:
     @property
     def group(self):
         """How many samples D judges at once; batches are multiples of it."""
-        return math.prod(layer.group for _, layer in self.D.walk())
+        return self.D.group_size()
 
     def sample(self, n, seed, labels=None):
         """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory. Without labels,
@@ -236,7 +238,9 @@ def length_of_z(G, latent_dim, classes):
 
 
 def check_samples(real, fake):
-    """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes."""
+    """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes, and are finite
+    numbers."""
+    checks.check_batch("GAN", real=real)
     if not hasattr(real, "dtype") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
         return                                         # D says what else a batch must be
     shape = real.shape[1:]

@@ -14,6 +14,7 @@ a number to be minimised and its derivative: D and G each minimise their own.
 """
 from minigan.backend import fuse, xp
 from minigan.checks import check_array, is_number
+from minigan.sums import mean
 
 
 @fuse
@@ -46,9 +47,9 @@ def as_fake(b, N):
 
 @fuse
 def towards(a, target, N):
-    """(a - target)² and the derivative of half its average."""
+    """(a - target)²/2 and the derivative of its average."""
     distance = a - target
-    return distance * distance, distance / N
+    return 0.5 * distance * distance, distance / N
 
 
 @fuse
@@ -104,9 +105,9 @@ class CrossEntropy(Loss):
         _check(self, a, b)
         value_a, da = as_real(a, 1 - self.real_label, len(a))
         value_b, db = as_fake(b, len(b))
-        value = value_a.mean() + value_b.mean()
+        value = mean(value_a) + mean(value_b)
         if self.real_label < 1:
-            value = value + (1 - self.real_label) * a.mean()
+            value = value + (1 - self.real_label) * mean(a)
         return value, da, db
 
     def score(self, logits):
@@ -135,7 +136,7 @@ class Minimax(CrossEntropy):
         b = logits_fake
         _check(self, b)
         value, db = as_fake(b, len(b))
-        return -value.mean(), -db
+        return -mean(value), -db
 
 
 class NonSaturating(CrossEntropy):
@@ -153,7 +154,7 @@ class NonSaturating(CrossEntropy):
         b = logits_fake
         _check(self, b)
         value, db = as_real(b, 0.0, len(b))
-        return value.mean(), db
+        return mean(value), db
 
 
 class LeastSquares(Loss):
@@ -176,13 +177,13 @@ class LeastSquares(Loss):
         _check(self, a, b)
         value_a, da = towards(a, self.real_label, len(a))
         value_b, db = towards(b, 0.0, len(b))
-        return 0.5 * value_a.mean() + 0.5 * value_b.mean(), da, db
+        return mean(value_a) + mean(value_b), da, db
 
     def generator(self, logits_fake):
         b = logits_fake
         _check(self, b)
         value, db = towards(b, 1.0, len(b))
-        return 0.5 * value.mean(), db
+        return mean(value), db
 
 
 class Wasserstein(Loss):
@@ -199,12 +200,12 @@ class Wasserstein(Loss):
     def discriminator(self, logits_real, logits_fake):
         a, b = logits_real, logits_fake
         _check(self, a, b)
-        return b.mean() - a.mean(), xp.full_like(a, -1 / len(a)), xp.full_like(b, 1 / len(b))
+        return mean(b) - mean(a), xp.full_like(a, -1 / len(a)), xp.full_like(b, 1 / len(b))
 
     def generator(self, logits_fake):
         b = logits_fake
         _check(self, b)
-        return -b.mean(), xp.full_like(b, -1 / len(b))
+        return -mean(b), xp.full_like(b, -1 / len(b))
 
 
 class Hinge(Wasserstein):
@@ -223,7 +224,7 @@ class Hinge(Wasserstein):
         _check(self, a, b)
         value_a, da = above_margin(a, len(a))
         value_b, db = below_margin(b, len(b))
-        return value_a.mean() + value_b.mean(), da, db
+        return mean(value_a) + mean(value_b), da, db
 
 
 LOSSES = {loss.__name__.lower(): loss for loss in (Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge)}

@@ -34,8 +34,8 @@ class Classifier:
             raise ValueError(f"Classifier: needs at least 5 images, since it holds out one in five, got {len(x)}")
         rng = host_rng(seed)
         held_out, train = np.split(rng.permutation(len(x)), [len(x) // 5])
-        self.network = network or Sequential(Flatten(), Dense(math.prod(x.shape[1:]), 128, rng=rng), ReLU(),
-                                             Dense(128, int(labels.max()) + 1, rng=rng), name="classifier")
+        self.network = network or Sequential(Flatten(), Dense(math.prod(x.shape[1:]), 128, rng=rng, dtype=x.dtype), ReLU(),
+                                             Dense(128, int(labels.max()) + 1, rng=rng, dtype=x.dtype), name="classifier")
         self.classes = count_classes(self.network, x)
         cuts = range(batch_size, len(train) - 1, batch_size)   # a last batch of one sample joins the one before it
         learn_classes(self.network, x, labels,
@@ -112,7 +112,7 @@ def softmax_cross_entropy(logits, labels):
     right = one_hot("softmax_cross_entropy", labels, *logits.shape, logits.dtype)
     log_p = log_softmax(logits)
     of_the_label = right * xp.where(right == 0, 0.0, log_p)            # log_p of another class may be -inf
-    return -of_the_label.sum() / len(logits), (xp.exp(log_p) - right) / len(logits)
+    return -(of_the_label / len(logits)).sum(), (xp.exp(log_p) - right) / len(logits)
 
 
 # --- classes: how sure is the judge, and of how many ---

@@ -35,7 +35,7 @@ from minigan.backend import xp
 from minigan.checks import check_array, check_between, check_object, check_range, check_whole
 from minigan.layers import BatchNorm
 from minigan.layers.layer import Layer
-from minigan.sums import norm
+from minigan.sums import mean_square, norm
 
 INF = float("inf")
 
@@ -54,7 +54,7 @@ def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
     length, direction = norm(g.reshape(len(ones), -1), axis=1)
     v = (2 * weight / len(ones)) * (length - target) * direction           # ∂P/∂g = 2 weight/N · (‖g‖ - target) · g/‖g‖
     D.double_backward(v.reshape(g.shape), ones, cache)
-    return weight * ((length - target) * (length - target)).mean()
+    return mean_square(weight ** 0.5 * (length - target))
 
 
 def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
@@ -83,7 +83,7 @@ def r1(D, real, gamma=10.0, known=0):
     gamma = float(gamma)
     g, cache, ones = input_gradient(D, real, known)
     D.double_backward((gamma / len(ones)) * g, ones, cache)
-    g = (0.5 * gamma / len(ones)) ** 0.5 * g
+    g = (0.5 * gamma / len(ones)) ** 0.5 * g          # so that no square or sum overflows on the way
     return (g * g).sum()
 
 

@@ -33,6 +33,18 @@ def pairwise_sum(x):
     return x.sum(axis=1)
 
 
+def mean(x):
+    """The mean of all numbers of x. They are divided first, so it is a number wherever the mean is one, even if the sum of
+    losses of 2e38 is not."""
+    return (x / x.size).sum()
+
+
+def mean_square(x):
+    """mean(x²), which no square and no sum on the way overflows."""
+    x = x * x.size ** -0.5
+    return (x * x).sum()
+
+
 def norm(x, axis=None):
     """(‖x‖, x/‖x‖) over the given axis, which stays as one of size 1, or over all.
 
@@ -66,17 +78,18 @@ def average(sum_of, x, M):
     return sum_of(x / M) if overflowed(mean) else mean
 
 
-def centred(x, first, mean):
-    """(x - mean(x), mean(x)), from the differences to the first of the values.
+def centred(x, mean):
+    """(x - mean(x), mean(x)), in two rounds.
 
-    The mean of numbers about 10,000 is wrong by up to 0.0005, for that is how a float32 of this size is rounded. Their
-    differences to one of them are small, without an error, and so the mean of these is accurate.
+    The mean of numbers about 10,000 is wrong by up to 0.0005, for that is how a float32 of this size is rounded. But their
+    differences to it are small, without an error, and so the mean of these, which is what was missing, is accurate.
     Source    Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance" (shifted data)
     """
-    x = x - first
     m = mean(x)
-    x -= m
-    return x, first + m
+    x = x - m
+    missing = mean(x)
+    x -= missing
+    return x, m + missing
 
 
 def inverse_std(x, mean, eps):

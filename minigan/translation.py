@@ -18,7 +18,8 @@ it sees, and the loss is the mean over all of them (a "PatchGAN").
 Source    Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004 (pix2pix: a D that sees the source, L1, weight 100, patches)
 """
 from minigan.backend import xp
-from minigan.checks import check_array, check_game, check_object, check_range
+from minigan.checks import check_array, check_batch, check_game, check_object, check_range
+from minigan.sums import mean, mean_square
 
 # --- fidelity: how far y is from the target, (value, dy), the mean over all elements ---
 
@@ -26,14 +27,14 @@ def l1(y, target):
     """mean |y - t|;  dy = sign(y - t)/M for M elements, 0 at the kink. Its best guess is the median of all answers."""
     _check("l1", y, target)
     difference = y - target
-    return xp.abs(difference).mean(), xp.sign(difference) / y.size
+    return mean(xp.abs(difference)), xp.sign(difference) / y.size
 
 
 def l2(y, target):
     """mean (y - t)²;  dy = 2 (y - t)/M. Its best guess is the mean of all answers."""
     _check("l2", y, target)
     difference = y - target
-    return (difference * difference).mean(), (2 / y.size) * difference
+    return mean_square(difference), (2 / y.size) * difference
 
 
 def _check(name, y, target):
@@ -78,6 +79,7 @@ class Translation:
 
     def train_step(self, source, target):
         """One step of D, then one of G against the new D; returns (loss_D, loss_G), on the device."""
+        check_batch("Translation", source=source, target=target)
         optimizer_G, optimizer_D = self.optimizers
         fake, cache_G = self.G.forward(source)
         fidelity, dfake = self.fidelity(fake, target)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.backend import to_numpy
+from minigan.backend import scalar, to_numpy
 from minigan.gradcheck import check_loss
 from minigan.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein, by_name
 
@@ -272,6 +272,20 @@ def test_without_smoothing_the_largest_logits_give_a_finite_value(backend):
     """The mean of logits, which label smoothing adds, would overflow; without it nothing may be left of that, not 0 · inf."""
     logits = column([3e38] * 4, "float32")
     assert NonSaturating().discriminator(logits, -logits)[0] == 0
+
+
+@every_loss
+@pytest.mark.parametrize("size, n", [(2e38, 4), (1e19, 1000), (-2e38, 3)])
+def test_a_mean_that_is_a_number_is_found_though_the_sum_is_none(backend, loss, size, n):
+    """Also of squares, as long as their mean is one."""
+    for real, fake in ((size, 0.0), (0.0, size)):
+        wide = loss.discriminator(column([real] * n, "float64"), column([fake] * n, "float64"))[0]
+        with np.errstate(over="ignore"):
+            value = loss.discriminator(column([real] * n, "float32"), column([fake] * n, "float32"))[0]
+        np.testing.assert_allclose(scalar(value), scalar(wide) if abs(scalar(wide)) < 3.4e38 else np.inf, rtol=1e-6)
+    with np.errstate(over="ignore"):
+        value, wide = (scalar(loss.generator(column([size] * n, dtype))[0]) for dtype in ("float32", "float64"))
+    np.testing.assert_allclose(value, wide if abs(wide) < 3.4e38 else np.inf, rtol=1e-6)
 
 
 def test_logits_of_two_dtypes_are_refused(backend):

@@ -101,6 +101,12 @@ def test_the_classifier_learns_as_by_hand():
     assert 0 < right.sum() < 4 and judge.accuracy == right.mean()
 
 
+def test_the_classifier_takes_images_of_either_dtype():
+    x, labels = (array[:50] for array in mg.datasets.digits())
+    for dtype in ("float32", "float64"):
+        assert metrics.Classifier(x.astype(dtype), labels, epochs=1).probabilities(x.astype(dtype)).dtype == dtype
+
+
 def test_the_defaults_of_the_classifier():
     x, labels = few_images()
     judge, same = metrics.Classifier(x, labels), metrics.Classifier(x, labels, seed=0, epochs=100, batch_size=64)

@@ -192,3 +192,6 @@ def test_the_summary_of_a_packed_network(capsys):
     _, D = mg.models.pacgan_toy(mg.host_rng(0), packing=3)
     D.summary((2,))
     assert "(N, 6)" in capsys.readouterr().out
+    nested = Sequential(Pack(2), Sequential(Pack(3), mg.layers.Dense(12, 1)))
+    nested.summary((2,))                               # of six points
+    assert "(N, 1)" in capsys.readouterr().out

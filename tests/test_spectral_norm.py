@@ -331,6 +331,15 @@ def test_after_a_bad_kernel_sigma_is_found_again(backend, name, bad):
     assert np.abs(to_numpy(layer.layer.dW)).max() < 100
 
 
+def test_u_and_v_that_a_new_kernel_maps_to_zero_find_their_way(backend):
+    """After a kernel of one number u and v are (1, 0, 0), with which the next one has nothing to do."""
+    layer = SpectralNorm(Dense(3, 3, initializer=lambda rng, shape: np.diag([1.0, 0, 0])))
+    layer.layer.W = np.array([[0, 0, 0], [0, 2, 2], [0, 2, 2.0]])
+    for _ in range(30):
+        _, cache = layer.forward(asarray(np.eye(3, dtype="float32")))
+    assert np.linalg.norm(to_numpy(cache[1]), 2) == pytest.approx(1, rel=1e-6)
+
+
 @pytest.mark.parametrize("scale", [1e-38, 1e-25, 1e25, 1e38])
 def test_sigma_of_a_kernel_whose_squares_are_no_float32(backend, scale):
     start = host_rng(0).uniform(-1, 1, (4, 3))

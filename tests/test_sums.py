@@ -16,7 +16,7 @@ from minigan.layers import (
     Maxout,
     UpSample2D,
 )
-from minigan.sums import channel_sum, norm, pairwise_sum
+from minigan.sums import channel_sum, mean, mean_square, norm, pairwise_sum
 
 COUNTS = st.sampled_from([1, 2, 3, 4, 5, 17, 255, 256, 257, 1009, 4096, 65_537, 100_003]) | st.integers(1, 3000)
 
@@ -118,6 +118,25 @@ def test_a_vector_of_zeros_has_no_length_and_no_direction(backend):
     np.testing.assert_array_equal(to_numpy(direction), np.zeros((2, 3)))
 
 
+@given(N=COUNTS, scale=st.sampled_from([1e-15, 0.1, 3e4, 1e18]), order=st.sampled_from("CF"))
+def test_means_neither_drift_nor_overflow(backend, N, scale, order):
+    host = np.asarray(scale * (1 + 0.1 * host_rng(N).standard_normal((N, 3))), "float32", order)
+    x, wide = asarray(host)[:, ::2], host[:, ::2].astype("float64")
+    np.testing.assert_allclose(to_numpy(mean(x)), wide.mean(), rtol=1e-6)
+    np.testing.assert_allclose(to_numpy(mean_square(x)), (wide * wide).mean(), rtol=1e-6)
+    if scale > 1e4:
+        x, wide = x / scale * 1.5e38, wide / scale * 1.5e38
+        np.testing.assert_allclose(to_numpy(mean(x)), wide.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_largest_numbers_of_both_signs_are_normalized(in_shares, name):
+    layer, axes = LAYERS[name]
+    x = (3e38 * (1 - 2 * (np.indices((4, 6, 6, 2)).sum(axis=0) % 2)) + 0).astype("float32")
+    y, _ = mg.Sequential(layer(2)).forward(x)
+    np.testing.assert_allclose(y, np.sign(x), rtol=1e-6)
+
+
 @pytest.mark.parametrize("factor", [1e20, 1e30, 1e35])
 @pytest.mark.parametrize("name", LAYERS)
 def test_activations_whose_squares_or_sums_overflow_are_normalized(in_shares, name, factor):
@@ -142,6 +161,10 @@ def test_running_statistics_forget_a_batch_that_overflowed(backend):
     np.testing.assert_array_equal(to_numpy(layer.running_mean)[1], kept[0][1])      # entry 3 belongs to channel 1
     np.testing.assert_array_equal(to_numpy(layer.running_var)[1], kept[1][1])
     assert not np.array_equal(to_numpy(layer.running_mean)[0], kept[0][0])          # channel 0 had three good batches
+    kept = [to_numpy(value).copy() for _, value in layer.states()]
+    layer.forward(asarray(np.float32(1e25) * x))       # its mean is a number, its variance is none: neither is taken
+    for (_, value), before in zip(layer.states(), kept):
+        np.testing.assert_array_equal(to_numpy(value), before)
     layer.running_mean, layer.running_var = np.array([np.nan, -np.inf]), np.array([np.inf, np.nan])       # of a damaged file
     with np.errstate(invalid="ignore"):
         layer.forward(asarray(x))

@@ -424,6 +424,7 @@ def test_the_first_bad_layer_is_found(tmp_path):
     gan = make_run(tmp_path).gan
     real, z = mg.asarray(X[:4]), gan.noise(4, mg.rng(0))
     assert training.first_bad_layer(gan, real, z) is None
+    assert training.first_bad_layer(gan, np.full_like(real, np.inf), z) == "a real sample is not finite"
     gan.G[3].b[0] = np.inf
     assert training.first_bad_layer(gan, real, z) == 'Dense "G.3" has a b that is not finite'
     gan.D[1].W[3, 2] = np.nan

@@ -29,17 +29,18 @@ import numpy as np
 
 from minigan.backend import fuse, xp
 from minigan.layers.layer import Layer
-from minigan.parallel import from_first, index, total
+from minigan.parallel import index, total
 from minigan.sums import average, centred, channel_sum, inverse_std
 
 # The element-wise formulas of the two passes, each one kernel on a GPU (backend.fuse); between them stand the sums.
 
 @fuse
-def move(running, newest, share):
-    """A batch that overflowed leaves no trace; a running value that is not finite begins anew with the next good batch."""
+def move(running, newest, var, share):
+    """A batch whose variance overflowed leaves no trace; a running value that is not finite begins anew with the next good
+    batch."""
     moved = running + share * (newest - running)
-    good = xp.where(xp.isfinite(newest), newest, running)
-    running[...] = xp.where(xp.isfinite(moved), moved, good)
+    moved = xp.where(xp.isfinite(moved), moved, newest)
+    running[...] = xp.where(xp.isfinite(var), moved, running)
 
 
 @fuse
@@ -78,7 +79,7 @@ class BatchNorm(Layer):
     def __init__(self, C, momentum=0.99, eps=1e-3, *, rng=None, dtype="float32"):
         self.check_sizes(C=C)
         self.check_numbers(momentum=momentum, eps=eps)
-        if not 0 <= momentum <= 1 or not eps > 0:
+        if not 0 <= momentum <= 1 or not 0 < eps < float("inf"):
             raise ValueError(f"{self}: momentum must be between 0 and 1 and eps positive, got {momentum!r} and {eps!r}")
         self.C, self.momentum, self.eps = C, float(momentum), float(eps)
         self.add_parameter("gamma", np.ones(C), dtype)
@@ -95,11 +96,11 @@ class BatchNorm(Layer):
             def mean_of(values):
                 return average(lambda part: total(channel_sum(part)), values, M)
 
-            x_hat, mean = centred(x, from_first(lambda: x.reshape(-1, self.C)[0]), mean_of)
+            x_hat, mean = centred(x, mean_of)
             inv_std, var = inverse_std(x_hat, mean_of, self.eps)
             if index() == 0:                           # once for all shares
-                move(self.running_mean, mean, 1 - self.momentum)
-                move(self.running_var, var, 1 - self.momentum)
+                move(self.running_mean, mean, var, 1 - self.momentum)
+                move(self.running_var, var, var, 1 - self.momentum)
         else:
             x_hat = x - self.running_mean
             inv_std = 1 / xp.sqrt(self.running_var + self.eps)

@@ -40,7 +40,7 @@ class LayerNorm(Layer):
     def __init__(self, C, eps=1e-3, *, rng=None, dtype="float32"):
         self.check_sizes(C=C)
         self.check_numbers(eps=eps)
-        if not eps > 0:
+        if not 0 < eps < float("inf"):
             raise ValueError(f"{self}: eps must be positive, got {eps!r}")
         self.C, self.eps = C, float(eps)
         self.add_parameter("gamma", np.ones(C), dtype)
@@ -56,16 +56,11 @@ class LayerNorm(Layer):
         mean = average(lambda values: pairwise_sum(values.reshape(A, M, B)), x, M)         # (A, B)
         return mean.reshape(A, *[1] * (x.ndim - 2), B)
 
-    def first(self, x):
-        """The first value of each group, in this shape."""
-        A, _, B = shape = self.groups(x.shape)
-        return x.reshape(shape)[:, 0].reshape(A, *[1] * (x.ndim - 2), B)
-
     def forward(self, x, train=True):
         self.check_input(x, ("...", self.C), self.gamma.dtype)
         if self.groups(x.shape)[1] == 1:
             raise ValueError(f"{self}: one value a group, shape {x.shape}, has no variance; y would not depend on x")
-        x_hat, _ = centred(x, self.first(x), self.mean)
+        x_hat, _ = centred(x, self.mean)
         inv_std, _ = inverse_std(x_hat, self.mean, self.eps)
         x_hat *= inv_std
         return self.gamma * x_hat + self.beta, (x_hat, inv_std)

@@ -1,4 +1,6 @@
 """Sequential, the chain of layers: the chain rule, and one vector theta for all parameters."""
+import math
+
 from minigan import parallel
 from minigan.backend import xp
 from minigan.layers.joined import joined
@@ -93,9 +95,13 @@ class Sequential(Layer):
         for path, layer in self.walk(name):
             layer.name = path
 
+    def group_size(self):
+        """How many samples become one on the way through the network."""
+        return math.prod(layer.group for _, layer in self.walk())
+
     def summary(self, input_shape):
         """Print layer, output shape and parameters, as for inputs of this shape (without the batch axis)."""
-        x = xp.zeros((max(layer.group for _, layer in self.walk()), *input_shape), self.theta.dtype)
+        x = xp.zeros((self.group_size(), *input_shape), self.theta.dtype)
         rows = [("layer", "output shape", "parameters")]
         for i, layer in enumerate(self.layers):
             x = layer(x)

@@ -64,6 +64,7 @@ class SpectralNorm(Layer):
         for name, size in (("u", R), ("v", F)):
             vector = rng.standard_normal((size, 1))
             self.add_state(name, vector / (vector * vector).sum() ** 0.5, layer.W.dtype)
+        self.somewhere = self.u.copy()                 # a direction like any other
         self.power_iteration(self.scaled_kernel()[0], 20)              # near enough for an evaluation before any training
 
     def forward(self, x, train=True):
@@ -105,7 +106,7 @@ class SpectralNorm(Layer):
     def power_iteration(self, W, rounds):
         M = self.matrix(W)
         for _ in range(rounds):
-            self.u = direction(M @ self.v, self.u)     # (R, 1) = (R, F) @ (F, 1)
+            self.u = direction(M @ self.v, self.somewhere)     # (R, 1) = (R, F) @ (F, 1)
             self.v = direction(M.T @ self.u, self.v)   # (F, 1) = (F, R) @ (R, 1)
 
     def add_gradient(self, dW_hat, W_hat, u, v, sigma):
@@ -131,11 +132,12 @@ class SpectralNorm(Layer):
         return twin
 
 
-def direction(vector, before):
-    """vector / ‖vector‖; `before` where that is no direction: of a kernel of zeros, or one that is not finite. So u and v are
-    unit vectors for ever, and find their way when the kernel is a number again."""
+def direction(vector, otherwise):
+    """vector / ‖vector‖; `otherwise` where that is no direction: of a kernel of zeros, or one that is not finite, or one that
+    maps v to 0. So u and v are directions for ever, and find their way when the kernel is a number again: v stays where it
+    was, and u goes somewhere, since a kernel that maps v to 0 may map u to 0 as well."""
     length = xp.sqrt((vector * vector).sum())
-    return xp.where(length > 0, vector / (length + (length == 0)), before)         # NaN > 0 is false
+    return xp.where(length > 0, vector / (length + (length == 0)), otherwise)        # NaN > 0 is false
 
 
 def normalize(network, rng=None):

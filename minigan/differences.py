@@ -55,17 +55,24 @@ def sizes(array):
     return np.maximum(size, 1e-6 * np.median(size[size > 0])) if size.any() else np.ones(array.shape)
 
 
-def judge(f, middle, array, i, claim, size, largest, h=None, tol=1e-6):
+def largest(*arrays):
+    """The largest absolute value in all of them that is finite; 0 if there is none."""
+    return max((np.max(np.abs(array), initial=0, where=np.isfinite(array)) for array in arrays if array.dtype.kind == "f"),
+               default=0)
+
+
+def judge(f, middle, array, i, claim, size, typical, largest, h=None, tol=1e-6):
     """("right", "zero", "wrong", "kink" or "hidden", slope, relative error): what the differences say of the claim ∂f/∂w,
     w being entry i of the array.
 
     middle   f() as it is
-    largest  what stands for the sum of the terms where f() is one number: the largest claim of the array
+    typical  what stands for the sum of the terms where f() is one number: the largest claim of the array
+    largest  claim of all arrays: the rounding of this one may be ε of it
     h        the smallest step, if 1e-5 of the size shall not be the first
     """
     def slope_at(step):
         slopes, bends = central_difference(f, array, i, step, middle)
-        slope, total = np.sum(slopes), np.abs(slopes).sum() if np.ndim(slopes) else largest
+        slope, total = np.sum(slopes), np.abs(slopes).sum() if np.ndim(slopes) else typical
         apart, scale = abs(claim - slope), max(abs(claim), abs(slope), 0.01 * total)
         return slope, np.sum(bends), apart, apart / scale if scale else 0.0
 
@@ -79,11 +86,11 @@ def judge(f, middle, array, i, claim, size, largest, h=None, tol=1e-6):
             return "zero" if flat else "hidden", slope, 0.0
         if rounding is None:                                # of f: its last digit, and what is seen of it in a tiny step
             rounding = EPS * np.abs(middle).sum() + 1e-8 * size * slope_at(1e-8 * size)[1]
-        noise = 50 * rounding / step                        # what it does to a slope, and somewhat more
+        noise = 50 * (rounding / step + EPS * largest)      # in the slope and in the claim, and somewhat more
         if hidden := apart <= noise:
             limit, flat = noise, not claim and not slope
-            if step >= size and max(abs(claim), abs(slope)) <= 50 * rounding / size:
-                return judge_zero(slope_at, slope, size, rounding, tol)
+            if step >= size and max(abs(claim), abs(slope)) <= 50 * (rounding / size + EPS * largest):
+                return judge_zero(slope_at, slope, size, rounding, limit, tol)
         else:
             closer, closer_bend, *_ = slope_at(step / 10)
             if bend > 1e-3 * abs(slope) and bend / 3 < closer_bend < 3 * bend:      # curvature: a tenth; rounding: ten times
@@ -96,9 +103,8 @@ def judge(f, middle, array, i, claim, size, largest, h=None, tol=1e-6):
         going_up = hidden
 
 
-def judge_zero(slope_at, slope, size, rounding, tol):
+def judge_zero(slope_at, slope, size, rounding, limit, tol):
     """The same where f stays as it is, to rounding, if w moves by its own size."""
-    limit = 50 * rounding / size
     for step in size * 10.0 ** np.arange(1, 10):
         before, (slope, bend, apart, error) = slope, slope_at(step)
         if slope and error <= tol or apart > limit:

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 from cases import CASES, Parabola, build, draw
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from minigan import losses
@@ -167,13 +167,14 @@ def test_other_gradients_that_are_much_larger_or_smaller_hide_no_mistake(backend
     assert check_layer(Dense(3, 2, dtype="float64"), scale * some(4, 3)).ok
 
 
-SCALED = {"Dense": (), "Tanh": (), "BatchNorm": (), "Parabola": (), "LayerNorm": (), "Maxout": (), "Residual": (),
-          "Conv2D, K4 S2 same 4x6": (), "Sequential": ()}
-SCALED = {name: ["dx", *(f"d{key}" for key, _, _ in build(name)[0].parameters())] for name in SCALED}
+SCALED = {name: ["dx", *(f"d{key}" for key, _, _ in build(name)[0].parameters())]
+          for name in ("Dense", "Tanh", "BatchNorm", "Parabola", "LayerNorm", "Maxout", "Residual", "Sequential",
+                       "Conv2D, K4 S2 same 4x6")}
 
 
-@given(data=st.data(), name=st.sampled_from(list(SCALED)), exponent=st.floats(-9, 9), column=st.booleans(),
-       factor=st.sampled_from([0, 2, -1, 1.001]))
+@settings(max_examples=15)
+@given(data=st.data(), name=st.sampled_from(list(SCALED)), column=st.booleans(),
+       exponent=st.sampled_from([-9, -7, -4, 4, 7, 9]), factor=st.sampled_from([0, 2, -1, 1.001]))
 def test_no_scale_of_x_or_of_a_parameter_hides_a_mistake_or_makes_one(data, name, exponent, column, factor):
     """What is right may be more than float64 shows, and then nobody can tell; but it is never WRONG."""
     layer, x = build(name)

@@ -5,22 +5,24 @@ Moving one entry w by ± h shows the slope of f,
     ∂f/∂w ≈ (f(w + h) - f(w - h)) / 2h          wrong by h² f‴/6 (curvature) and by about ε |f| / h (rounding), ε = 2e-16
 
 With h = 1e-5 |w| both are about 1e-10 of the slope, if all numbers are near 1; so a claim that is 1e-6 apart is wrong. Other
-numbers need another h. Where f is 1e9 and the slope 1, rounding hides the slope until h is larger. Where f bends within h,
-the slope is that of other places, and h must be smaller. How `judge` finds out:
+numbers need another h. Where f is 1e9 and the slope 1, rounding hides the slope until h is larger; where f bends within h, h
+must be smaller. So `judge` compares claim and slope, and goes on from h to h:
 
-    claim and slope agree                               right. That they meet by chance, in six digits, does not happen
+    they agree                                          right: that they meet by chance, in six digits, does not happen
     they are no more apart than rounding explains       nothing is seen: try 10 h
     they are apart, and h/10 shows the same slope       wrong
-    they are apart, and h/10 shows another slope        h is too large: try h/10
-    ... and so much apart that a smaller h, which showed nothing, would have shown it     h is too large: no h is right
-    the slopes left and right of w differ, for h/10 by as much    a kink, as that of ReLU at 0: no derivative exists
+    they are apart, and h/10 shows another slope        f bends: try h/10
+    they are apart, and the slopes left and right of w are, too, by as much as for h/10
+                                                        a kink, as that of ReLU at 0: no derivative exists
+    no h is both large enough and small enough          hidden: nobody can tell
 
-Some slopes are zero: that of a bias in front of a BatchNorm, of all that Dropout drops. There claim and slope are both
-rounding, and no h makes them agree. So what changes f by no more than rounding does, if w moves by its own size, counts as
-zero; unless larger steps show, and agree on it, that f is linear in w and w only small beside f (`judge_zero`).
+Some slopes are zero: that of a bias in front of a BatchNorm, of all that Dropout drops. Then claim and slope are both rounding
+and agree for no h. So zero is what changes f no more than rounding does when w moves by its own size; unless f is linear in w,
+and w only small beside f: then larger steps show a slope, and agree on it (`judge_zero`).
 
-An entry's slope is the sum of those of all outputs, in which much may cancel. So if f() returns the terms of its sum, apart
-means: by more than 1e-6 of 1 % of the sum of their absolute values. Terms that do not change leave no rounding behind.
+What apart means: the slope is the sum of those of all outputs, in which much may cancel, so 1e-6 is of 1 % of the sum of
+their absolute values at least. For this f() returns the terms of its sum, if it can. It also makes the differences better:
+terms that w does not change leave no rounding behind.
 """
 import numpy as np
 
@@ -55,17 +57,24 @@ def sizes(array):
     return np.maximum(size, 1e-6 * np.median(size[size > 0])) if size.any() else np.ones(array.shape)
 
 
-def judge(f, middle, array, i, claim, size, largest, h=None, tol=1e-6):
+def largest(*arrays):
+    """The largest absolute value in all of them that is finite; 0 if there is none."""
+    return max((np.max(np.abs(array), initial=0, where=np.isfinite(array)) for array in arrays if array.dtype.kind == "f"),
+               default=0)
+
+
+def judge(f, middle, array, i, claim, size, typical, largest, h=None, tol=1e-6):
     """("right", "zero", "wrong", "kink" or "hidden", slope, relative error): what the differences say of the claim ∂f/∂w,
     w being entry i of the array.
 
     middle   f() as it is
-    largest  what stands for the sum of the terms where f() is one number: the largest claim of the array
+    typical  what stands for the sum of the terms where f() is one number: the largest claim of the array
+    largest  claim of all arrays: the rounding of this one may be ε of it
     h        the smallest step, if 1e-5 of the size shall not be the first
     """
     def slope_at(step):
         slopes, bends = central_difference(f, array, i, step, middle)
-        slope, total = np.sum(slopes), np.abs(slopes).sum() if np.ndim(slopes) else largest
+        slope, total = np.sum(slopes), np.abs(slopes).sum() if np.ndim(slopes) else typical
         apart, scale = abs(claim - slope), max(abs(claim), abs(slope), 0.01 * total)
         return slope, np.sum(bends), apart, apart / scale if scale else 0.0
 
@@ -75,15 +84,15 @@ def judge(f, middle, array, i, claim, size, largest, h=None, tol=1e-6):
         slope, bend, apart, error = slope_at(step)
         if error <= tol and (claim or slope):
             return "right", slope, error
-        if apart > limit:
+        if apart > limit:                                   # a smaller step would have shown so much: f bends, or wakes up
             return "zero" if flat else "hidden", slope, 0.0
         if rounding is None:                                # of f: its last digit, and what is seen of it in a tiny step
             rounding = EPS * np.abs(middle).sum() + 1e-8 * size * slope_at(1e-8 * size)[1]
-        noise = 50 * rounding / step                        # what it does to a slope, and somewhat more
+        noise = 50 * (rounding / step + EPS * largest)      # in the slope and in the claim, and somewhat more
         if hidden := apart <= noise:
             limit, flat = noise, not claim and not slope
-            if step >= size and max(abs(claim), abs(slope)) <= 50 * rounding / size:
-                return judge_zero(slope_at, slope, size, rounding, tol)
+            if step >= size and max(abs(claim), abs(slope)) <= 50 * (rounding / size + EPS * largest):
+                return judge_zero(slope_at, slope, size, rounding, limit, tol)
         else:
             closer, closer_bend, *_ = slope_at(step / 10)
             if bend > 1e-3 * abs(slope) and bend / 3 < closer_bend < 3 * bend:      # curvature: a tenth; rounding: ten times
@@ -96,9 +105,8 @@ def judge(f, middle, array, i, claim, size, largest, h=None, tol=1e-6):
         going_up = hidden
 
 
-def judge_zero(slope_at, slope, size, rounding, tol):
+def judge_zero(slope_at, slope, size, rounding, limit, tol):
     """The same where f stays as it is, to rounding, if w moves by its own size."""
-    limit = 50 * rounding / size
     for step in size * 10.0 ** np.arange(1, 10):
         before, (slope, bend, apart, error) = slope, slope_at(step)
         if slope and error <= tol or apart > limit:

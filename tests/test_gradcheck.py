@@ -1,11 +1,13 @@
 """The gradient check itself, as a reader uses it for his own layer. What it catches: test_mutations.py."""
 import numpy as np
 import pytest
-from cases import CASES, build, draw
+from cases import CASES, Parabola, build, draw
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from minigan import losses
 from minigan.backend import asarray, host_rng, to_numpy, xp
-from minigan.gradcheck import central_difference, check_layer, check_loss
+from minigan.gradcheck import Report, central_difference, check_double_backward, check_layer, check_loss, compare
 from minigan.layers import BatchNorm, Dense, Dropout, Layer, ReLU, Sequential, Tanh
 
 
@@ -105,11 +107,13 @@ def test_a_large_h_makes_the_differences_themselves_wrong():
     assert not check_layer(layer, some(4, 3), h=0.1).ok and check_layer(layer, some(4, 3)).ok
 
 
-def test_small_gradients_are_measured_against_the_largest():
-    """An entry that is zero but for rounding, as that of a bias before a BatchNorm, is not a mistake."""
-    layer = Sequential(Dense(3, 2, dtype="float64"), BatchNorm(2, dtype="float64"))
-    report = check_layer(layer, some(6, 3))
-    assert abs(to_numpy(row(report, "d0.b").error)) < 1e-6 and report.ok, str(report)
+@pytest.mark.parametrize("scale", [1e-9, 1, 1e9])
+def test_a_gradient_that_is_zero_passes(scale):
+    """That of a bias before a BatchNorm is zero but for rounding, that of what Dropout drops zero altogether."""
+    layer = Sequential(Dense(3, 2, dtype="float64"), BatchNorm(2, dtype="float64"), Dropout(0.5))
+    report = check_layer(layer, scale * some(6, 3))
+    assert report.ok, str(report)
+    assert row(report, "d0.b").error == 0 and "2 zero" in row(report, "d0.b").detail
 
 
 def test_the_upstream_gradient_is_not_the_x_of_the_same_seed():
@@ -145,6 +149,132 @@ def test_anything_but_float64_is_refused(backend, layer, x, name):
     """Differences of float32 numbers drown in rounding."""
     with pytest.raises(TypeError, match=f"gradcheck of .*: {name}; it needs float64"):
         check_layer(layer(), x())
+
+
+# --- numbers of very different sizes ---
+
+class Twice(Dense):
+    """Its dx is twice what it should be."""
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        dx = super().backward(dy, cache, param_grads, input_grad)
+        return 2 * dx if input_grad else None
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e-9, 1e7, 1e9, 1e12, 1e30])
+def test_other_gradients_that_are_much_larger_or_smaller_hide_no_mistake(backend, scale):
+    report = check_layer(Twice(3, 2, dtype="float64"), scale * some(4, 3))
+    assert [row.name for row in report if not row.ok] == ["dx"] and row(report, "dx").ok is False
+    assert check_layer(Dense(3, 2, dtype="float64"), scale * some(4, 3)).ok
+
+
+SCALED = {name: ["dx", *(f"d{key}" for key, _, _ in build(name)[0].parameters())]
+          for name in ("Dense", "Tanh", "BatchNorm", "Parabola", "LayerNorm", "Maxout", "Residual", "Sequential",
+                       "Conv2D, K4 S2 same 4x6")}
+
+
+@settings(max_examples=15)
+@given(data=st.data(), name=st.sampled_from(list(SCALED)), column=st.booleans(),
+       exponent=st.sampled_from([-9, -7, -4, 4, 7, 9]), factor=st.sampled_from([0, 2, -1, 1.001]))
+def test_no_scale_of_x_or_of_a_parameter_hides_a_mistake_or_makes_one(data, name, exponent, column, factor):
+    """What is right may be more than float64 shows, and then nobody can tell; but it is never WRONG."""
+    layer, x = build(name)
+    arrays = {"dx": x} | {f"d{key}": value for key, value, _ in layer.parameters()}
+    scaled, wrong = (data.draw(st.sampled_from(SCALED[name])) for _ in range(2))
+    (arrays[scaled][..., 0] if column else arrays[scaled])[...] *= 10 ** exponent
+    report = check_layer(layer, x, entries=10)
+    assert not [row for row in report if row.ok is False], str(report)
+
+    def mistaken(dy, cache, param_grads=True, input_grad=True, good=layer.backward):
+        before = {f"d{key}": gradient.copy() for key, _, gradient in layer.parameters()}
+        dx = good(dy, cache, param_grads, input_grad)
+        if wrong == "dx":
+            claims.append(dx)
+            return factor * dx if input_grad else None
+        gradient = {f"d{key}": gradient for key, _, gradient in layer.parameters()}[wrong]
+        claims.append(gradient - before[wrong])
+        gradient[...] = before[wrong] + factor * claims[-1]
+        return dx
+
+    layer.backward, claims = mistaken, []
+    report = check_layer(layer, x, entries=x.size + 100)
+    assume(np.count_nonzero(claims[0]) > 0.9 * claims[0].size)      # a tanh that is saturated has no gradient to be wrong
+    assert not row(report, wrong).ok, str(report)
+
+
+def test_a_mistake_in_one_row_of_a_gradient_beside_a_row_1e9_times_as_large():
+    class Broken(Dense):
+        def backward(self, dy, cache, param_grads=True, input_grad=True):
+            if param_grads:
+                self.dW[1] += cache[:, 1] @ dy                      # adds this row a second time
+            return super().backward(dy, cache, param_grads, input_grad)
+    x = some(4, 2) * np.array([1e9, 1.0])
+    report = check_layer(Broken(2, 3, dtype="float64"), x)
+    assert row(report, "dW").ok is False and "worst at (1," in row(report, "dW").detail
+
+
+@pytest.mark.parametrize("name, scale", [("a", 1e-9), ("c", 1e9)])
+def test_a_forgotten_gradient_shows_where_a_small_step_changes_nothing(name, scale):
+    """At x = 1e9, f is 1e18 and does not notice whether c is 1 or 1.00001; at 1e-9 it is a that does nothing."""
+    class Forgetful(Parabola):
+        def backward(self, *arguments, **flags):
+            dx = super().backward(*arguments, **flags)
+            getattr(self, f"d{name}")[...] = 0
+            return dx
+    layers = Forgetful(3, "float64"), Parabola(3, "float64")
+    for layer in layers:
+        for value in "abc":
+            getattr(layer, value)[...] = 0.7
+    wrong, right = (check_layer(layer, scale * some(5, 3)) for layer in layers)
+    assert not row(wrong, f"d{name}").ok and row(right, f"d{name}").ok
+
+
+class Beside(Layer):
+    """y = 1e10 + tanh(w x): its rounding is 1e-6."""
+    def __init__(self, factor=1, large=1e10):
+        self.factor, self.large = factor, large
+        self.add_parameter("w", np.full(3, 0.7), "float64")
+
+    def forward(self, x, train=True):
+        t = xp.tanh(self.w * x)
+        return self.large + t, (x, t)
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        (x, t), w = cache, self.w
+        dh = self.factor * dy * (1 - t * t)
+        if param_grads:
+            self.dw += (dh * x).sum(axis=0)
+        return dh * w if input_grad else None
+
+
+def test_what_rounding_hides_is_not_right_and_not_wrong(backend):
+    report = check_layer(Beside(), some(5, 3))
+    assert not report.ok and row(report, "dx").ok is row(report, "dw").ok is None
+    assert str(report).startswith("Beside at x (5, 3), training: cannot tell\n  ?     dx ")
+    assert "15 hidden by rounding or curvature; cannot tell: bring x and the parameters" in row(report, "dx").detail
+    assert check_layer(Beside(2), some(5, 3))[0].ok is False       # so much is seen
+    assert check_layer(Beside(large=10.0), some(5, 3)).ok
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-12, 1e12])
+def test_a_tiny_or_large_f_is_measured_by_itself(scale):
+    x = some(6)
+    for factor, ok in ((1, True), (1.0001, False)):
+        compare(report := Report("f"), lambda: float((scale * x ** 3).sum()), {"dx": x}, {"dx": factor * 3 * scale * x * x},
+                host_rng(0))
+        assert report.ok is ok and report[0].ok is ok, str(report)
+
+
+@pytest.mark.parametrize("claim, ok", [(0.0, True), (1e-30, False), (1.0, False), (np.inf, False), (np.nan, False)])
+def test_the_claims_beside_a_constant(claim, ok):
+    x = some(4)
+    for f in (lambda: 0.0, lambda: 0 * x):
+        compare(report := Report("a constant"), f, {"dx": x}, {"dx": np.full(4, claim)}, host_rng(0))
+        assert report.ok is ok, str(report)
+
+
+def test_a_step_that_is_too_small_is_refused():
+    with pytest.raises(ValueError, match=r"central_difference: h = 1e-05 is too small to move an entry of 1e\+12"):
+        central_difference(lambda: 0.0, np.array([1e12]), 0)
 
 
 # --- kinks ---
@@ -188,6 +318,29 @@ def test_a_strong_curvature_is_no_kink():
     assert report.ok and "kinks" not in str(report)
 
 
+def test_a_kink_in_a_small_gradient_beside_a_large_one():
+    class Bent(Layer):
+        """y = 1e4 x + relu(b)"""
+        def __init__(self):
+            self.add_parameter("b", np.array([0.0, 0.4, -0.3]), "float64")
+
+        def forward(self, x, train=True):
+            return 1e4 * x + self.b * (self.b > 0), None
+
+        def backward(self, dy, cache, param_grads=True, input_grad=True):
+            if param_grads:
+                self.db += dy.sum(axis=0) * (self.b > 0)
+            return 1e4 * dy if input_grad else None
+    report = check_layer(Bent(), some(4, 3))
+    assert report.ok and "in 2 of 3 entries, 1 at kinks, 1 zero" in row(report, "db").detail, str(report)
+
+
+def test_a_unit_that_is_dead_is_right(backend):
+    """Its slope is 0, though a large step would wake it."""
+    report = check_layer(ReLU(), -abs(some(4, 5)))
+    assert report.ok and "in 20 of 20 entries, 20 zero" in row(report, "dx").detail
+
+
 def test_slope_and_bend_of_a_difference():
     x = np.array([2.0, 0.0])
     slope, bend = central_difference(lambda: x[0] ** 3 + abs(x[1]), x, 0)
@@ -223,6 +376,54 @@ def test_the_generator_goes_on_as_if_nothing_had_been_checked(backend):
     np.testing.assert_array_equal(to_numpy(checked.forward(x)[0]), to_numpy(other.forward(x)[0]))
 
 
+def test_x_is_only_read():
+    x = np.broadcast_to(some(3), (4, 3))
+    assert not x.flags.writeable and check_layer(Square(), x).ok
+
+
+def test_an_error_in_f_leaves_the_entry_as_it_was():
+    x = np.array([1.0])
+
+    def f():
+        assert x[0] == 1
+    with pytest.raises(AssertionError):
+        central_difference(f, x, 0, middle=0)
+    assert x[0] == 1
+
+
+# --- what nobody may write into ---
+
+class Writes(Layer):
+    """Right but for one place in which it writes where it must not, and puts nothing right again."""
+    def __init__(self, place):
+        self.place, self.out = place, None
+
+    def forward(self, x, train=True):
+        y = x * x
+        if self.place == "y":                       # the same array for every result of this shape
+            self.out = y if self.out is None or self.out.shape != y.shape else self.out
+            self.out[...] = y
+            y = self.out
+        return y, {"x": [x], "used": xp.zeros(3)}
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        if self.place == "cache":
+            cache["used"] += 1
+        return 2 * cache["x"][0] * dy if input_grad else None
+
+    def double_backward(self, v, dy, cache):
+        if self.place == "double":
+            cache["used"] += 1
+        return 2 * cache["x"][0] * v, 2 * v * dy
+
+
+@pytest.mark.parametrize("place", ["y", "cache", "double", None])
+def test_writing_into_what_was_given_away_is_a_mistake(backend, place):
+    for check, seen in (check_layer, ("y", "cache")), (check_double_backward, ("y", "double")):
+        report = check(Writes(place), some(4, 3))
+        assert [row.name for row in report if not row.ok] == (["inputs unchanged"] if place in seen else []), str(report)
+
+
 # --- losses ---
 
 @pytest.mark.parametrize("loss", [losses.Minimax(), losses.NonSaturating(), losses.LeastSquares(), losses.Wasserstein(),
@@ -251,6 +452,12 @@ def test_a_value_and_a_gradient_of_different_losses_are_caught():
         def generator(self, logits_fake):
             return super().generator(logits_fake)[0], losses.NonSaturating().generator(logits_fake)[1]
     assert [row.name for row in check_loss(Mixed(), some(6, 1), some(4, 1)) if not row.ok] == ["G: dlogits_fake"]
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6])
+def test_the_same_logits_may_stand_for_both_and_have_any_size(scale):
+    logits = scale * some(6, 1)
+    assert check_loss(losses.LeastSquares(), logits, logits).ok and check_loss(losses.Hinge(), logits, logits).ok
 
 
 def test_logits_in_float32_are_refused():

@@ -1,12 +1,19 @@
 """Batches cut into shares: the same numbers as in one piece, the same bytes each time, and errors that come through."""
+import concurrent.futures
+import contextlib
 import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
 from cases import CASES, Residual, build, draw
 
 import minigan as mg
-from minigan import parallel
+from minigan import parallel, threads
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -180,8 +187,28 @@ def test_an_optimizer_step_in_pieces_is_that_of_the_whole(request, monkeypatch):
     assert step() == whole
 
 
+# --- how many threads BLAS has ---
+
 def threads_of_blas():
     return [library["num_threads"] for library in parallel.blas().info() if library["user_api"] == "blas"]
+
+
+def set_threads_of_blas(number):
+    for library in threads.blas_libraries():
+        threads.Limit(library).set(number)
+
+
+@pytest.fixture
+def four():
+    """BLAS has four threads, as on a machine with four cores, and has them again after the test."""
+    if not threads.blas_libraries():
+        pytest.skip("no BLAS that threadpoolctl knows")
+    before = threads_of_blas()
+    set_threads_of_blas(4)
+    yield [4] * len(before)
+    after = threads_of_blas()
+    set_threads_of_blas(before[0])
+    assert after == [4] * len(before) and not threads._limits and parallel.crew() is None
 
 
 class Look(Layer):
@@ -195,24 +222,179 @@ class Look(Layer):
         return x, None
 
 
-@pytest.mark.parametrize("smallest_share, threads", [(2, 1), (None, 3)])
-def test_blas_has_one_thread_beside_others_and_all_for_a_whole_batch(in_shares, monkeypatch, smallest_share, threads):
-    monkeypatch.setattr(parallel, "threads_of_blas", lambda: 64)
+@pytest.mark.parametrize("smallest_share, number", [(2, 1), (None, 3)])
+def test_blas_has_one_thread_beside_others_and_all_for_a_whole_batch(four, in_shares, monkeypatch, smallest_share, number):
     monkeypatch.setattr(parallel, "WORK_FOR_BLAS", 1)
-    before, seen = threads_of_blas(), []
-    Sequential(Look(smallest_share, seen), Dense(2, 1, dtype="float64")).forward(np.ones((9, 2)))
-    assert set(seen) == {threads}
-    assert threads_of_blas() == before
+    Sequential(Look(smallest_share, seen := []), Dense(2, 1, dtype="float64")).forward(np.ones((9, 2)))
+    assert set(seen) == {number}
 
 
-def test_blas_gets_no_more_threads_than_it_was_loaded_with(in_shares, monkeypatch):
-    monkeypatch.setattr(parallel, "threads_of_blas", lambda: 2)
+def test_blas_gets_no_more_threads_than_it_has(four, in_shares, monkeypatch):
     net = Sequential(Look(None, seen := []), Dense(2, 1, dtype="float64"))
-    for least, threads in ((27, 2), (28, 1)):          # nine samples times three parameters
-        monkeypatch.setattr(parallel, "WORK_FOR_BLAS", least)
-        seen.clear()
-        net.forward(np.ones((9, 2)))
-        assert set(seen) == {threads}
+    with parallel.blas().limit(limits=2, user_api="blas"):
+        for least, number in ((27, 2), (28, 1)):       # nine samples times three parameters
+            monkeypatch.setattr(parallel, "WORK_FOR_BLAS", least)
+            seen.clear()
+            net.forward(np.ones((9, 2)))
+            assert set(seen) == {number} and set(threads_of_blas()) == {2}
+
+
+class Batch:
+    """A batch on its way in a thread of its own, with this limit for BLAS, until `leave`."""
+
+    def __init__(self, limit):
+        self.inside, self.done = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=parallel.run, args=(self.wait, 1, limit), daemon=True)
+        self.thread.start()
+        assert self.inside.wait(10)
+
+    def wait(self, index):
+        self.inside.set()
+        assert self.done.wait(10)
+
+    def leave(self):
+        self.done.set()
+        self.thread.join(10)
+
+
+@pytest.mark.parametrize("limits", [(1, 1), (1, 3), (3, 1), (8, 1), (2, 8)])
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_threads_of_a_program_at_once_leave_blas_as_it_was(four, limits, first):
+    """Whoever goes first. While one is inside that wants one thread, no other has more."""
+    batches = [Batch(limit) for limit in limits]
+    assert set(threads_of_blas()) == {min(limits)}
+    batches.pop(first).leave()
+    assert set(threads_of_blas()) == {min(limits)}
+    batches.pop().leave()
+    assert threads_of_blas() == four
+
+
+def test_a_limit_of_the_user_that_ends_while_a_batch_is_on_its_way(four):
+    with parallel.blas().limit(limits=2, user_api="blas"):
+        batch = Batch(1)
+    batch.leave()
+    assert threads_of_blas() == four
+
+
+def test_a_limit_of_the_user_around_and_inside_a_batch(four):
+    def inside(index):
+        with parallel.blas().limit(limits=3, user_api="blas"):
+            parallel.run(lambda index: None, 1, 2)
+        return threads_of_blas()
+
+    with parallel.blas().limit(limits=2, user_api="blas"):
+        assert set(parallel.run(inside, 1, 1)[0]) == {1} and set(threads_of_blas()) == {2}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_inside_leaves_blas_as_it_was(four, in_shares, error):
+    class Stops(Layer):
+        smallest_share = 2
+
+        def forward(self, x, train=True):
+            raise error
+
+    for batch in (np.ones((9, 3)), np.ones((1, 3))):    # in shares, and whole
+        with pytest.raises(error):
+            Sequential(Stops(), Dense(3, 2, dtype="float64")).forward(batch)
+        assert threads_of_blas() == four
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer on this system")
+def test_an_interrupt_at_any_moment_leaves_blas_as_it_was(four):
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(50):
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 2e-3))
+                while True:
+                    parallel.run(lambda index: None, 1, 1)
+            assert threads_of_blas() == four and parallel.crew() is None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupt_between_the_shares_keeps_none_of_them_waiting(four, monkeypatch):
+    started = []
+
+    def interrupted(functions):
+        started.extend(threads.start(functions))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parallel.run(lambda index: parallel.crew().barrier.wait(), 3)
+    assert not concurrent.futures.wait(started, timeout=10).not_done
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_forked_while_a_batch_is_on_its_way_has_all_of_blas(four):
+    batch = Batch(1)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(threads_of_blas).get(timeout=60) == four
+    batch.leave()
+
+
+# --- several threads of a program ---
+
+def test_batches_that_need_all_threads_do_not_wait_for_each_other(monkeypatch):
+    """Each needs three threads of the pool at once, of which there are four; so not both may have two."""
+    class Slow(concurrent.futures.ThreadPoolExecutor):
+        def submit(self, function):
+            time.sleep(0.001)                          # the other one comes in between
+            return super().submit(function)
+
+    pool, finished = Slow(4), 0
+    monkeypatch.setattr(threads, "pool", lambda: pool)
+
+    def use():
+        nonlocal finished
+        for _ in range(5):
+            parallel.run(lambda index: parallel.crew().barrier.wait(5), 4)
+        finished += 1
+
+    users = [threading.Thread(target=use, daemon=True) for _ in range(3)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(10)
+    assert finished == 3
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_one_network_may_be_evaluated_by_several_threads_at_once(request, cut):
+    if cut:
+        request.getfixturevalue("in_shares")
+    net, inputs = network(), [draw(mg.host_rng(seed), (7, 4, 4, 2)) for seed in range(4)]
+    alone = [net(x).tobytes() for x in inputs]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            assert [y.tobytes() for y in pool.map(net, inputs)] == alone
+
+
+def test_each_thread_may_train_a_network_of_its_own(in_shares):
+    def train(seed):
+        net = network(seed)
+        return [passes(net)["dtheta"].tobytes() for _ in range(3)]
+
+    alone = [train(seed) for seed in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(train, range(4))) == alone
+
+
+def test_an_optimizer_inside_a_layer(in_shares, monkeypatch):
+    """Its step is not cut again: the shares go on as they were."""
+    monkeypatch.setattr(parallel, "PIECE_BYTES", 8)
+
+    class Steps(Layer):
+        smallest_share = 2
+
+        def forward(self, x, train=True):
+            parallel.in_pieces(lambda part: None, np.zeros(100))
+            return x, None
+
+    Sequential(Steps(), BatchNorm(3, dtype="float64"), Dense(3, 2, dtype="float64")).forward(draw(mg.host_rng(0), (9, 3)))
 
 
 def test_a_forked_process_has_threads_of_its_own(in_shares):

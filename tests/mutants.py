@@ -250,7 +250,8 @@ class Copy:
 
     def survivors(self, file, found, numpy_only):
         """Those of the changes of a file that no test of it notices."""
-        tests = [f"tests/{name}.py" for name in TESTS.get(file.removeprefix("minigan/"), f"test_{Path(file).stem}").split()]
+        names = TESTS.get(file.removeprefix("minigan/"), f"test_{Path(file).stem}").split()
+        tests = [f"tests/{name}.py" for name in [*names, "test_checks"]]
         quick = tests if file in ON_GPU else ["-k", "not (shares or standin)", *tests]         # first the same on NumPy alone
         original = ast.unparse(ast.parse((ROOT / file).read_text(encoding="utf-8")))
         self.write(file, original)

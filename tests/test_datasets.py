@@ -83,6 +83,17 @@ def test_points_have_the_right_form_and_lie_at_their_own_centre(make, centres, s
 
 
 @POINTS
+def test_points_draw_by_draw(make, centres, sigma):
+    """First all labels, then all noise: so that a seed gives the same points in every version of minigan."""
+    generator = rng(3)
+    labels, noise = generator.integers(len(centres), size=40), generator.standard_normal((40, 2))
+    x, found = make(40, rng(3))
+    np.testing.assert_array_equal(found, labels)
+    np.testing.assert_allclose(x, centres[labels] + sigma * noise, rtol=1e-6)
+    assert make(1, rng(3), 1, sigma=0)[0].shape == (1, 2)
+
+
+@POINTS
 def test_points_depend_on_the_generator_and_on_nothing_else(make, centres, sigma):
     np.random.seed(1)                                 # the global state must not matter
     first = make(50, rng(7))

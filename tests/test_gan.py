@@ -375,6 +375,14 @@ def test_latent_dim_is_found_or_asked_for():
     assert mg.GAN(G, D, NonSaturating(), SGD(0.1), SGD(0.1), latent_dim=4).sample(5, 0).shape == (5, 2)
 
 
+def test_z_and_a_batch_may_be_a_single_number():
+    for G, options in ((Sequential(Dense(1, 2)), {}), (Sequential(Dense(3, 2)), {"classes": 2, "latent_dim": 1}),
+                       (Sequential(Tanh(), Dense(1, 2)), {"latent_dim": 1})):
+        D = Sequential(Dense(2 + options.get("classes", 0), 1))
+        gan = mg.GAN(G, D, NonSaturating(), SGD(0.1), SGD(0.1), **options)
+        assert gan.latent_dim == 1 and gan.noise(1, mg.rng(0)).shape == (1, 1) and gan.sample(1, 0).shape == (1, 2)
+
+
 def test_one_optimizer_for_both_networks_is_refused():
     shared = Adam()
     with pytest.raises(ValueError, match="optimizer of its own"):

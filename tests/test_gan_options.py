@@ -136,6 +136,24 @@ def test_an_eye_may_be_a_layer_by_itself():
     assert dtheta(Dropout(0.4, mg.rng(6))) == dtheta(Sequential(Dropout(0.4, mg.rng(6)))) != dtheta(None)
 
 
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_an_eye_is_a_layer_in_front_of_D_and_augment_one_in_front_of_the_real_samples(backend, update):
+    """Both a tanh here, so that the same step can be made without them."""
+    def after_a_step(real, in_D=False, **options):
+        w = {"rng": mg.host_rng(3), "dtype": "float64"}
+        G = Sequential(Dense(4, 3, **w), Tanh(), Dense(3, 2, **w))
+        D = Sequential(*[Tanh()] * in_D, Dense(2, 5, **w), Tanh(), Dense(5, 1, **w))
+        gan = mg.GAN(G, D, NonSaturating(), SGD(0.1), SGD(0.1), update, **options)
+        losses = gan.train_step(real, asarray(mg.host_rng(1).standard_normal((6, 4))))
+        return [scalar(loss) for loss in losses], to_numpy(G.theta), to_numpy(D.theta)
+
+    real = asarray(mg.host_rng(0).standard_normal((6, 2)))
+    for found, expected in ((after_a_step(real, eye=Tanh()), after_a_step(real, in_D=True)),
+                            (after_a_step(real, augment=Tanh()), after_a_step(xp.tanh(real)))):
+        for a, b in zip(found, expected):
+            np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
 @pytest.mark.parametrize("option", ["eye", "augment"])
 def test_an_eye_that_nobody_would_train_is_refused_and_the_optimizers_stay_free(option):
     G, D = mg.models.toy_mlp(mg.host_rng(0))
@@ -187,6 +205,16 @@ def test_the_values_of_the_single_steps(backend):
                                    [scalar(value) for value in (loss_D, loss_G)][:len(values)], rtol=1e-10)
         np.testing.assert_allclose([scalar(score) for score in gan.scores],
                                    [scalar(loss.score(logits).mean()) for logits in (a, b)], rtol=1e-10)
+
+
+def test_what_a_checkpoint_keeps_of_a_GAN():
+    rng = mg.rng(5)
+    gan = make_gan(eye=Dropout(0.4, mg.rng(6)), penalty=penalties.WGANGP(rng), average=0.9)
+    assert list(gan.networks()) == ["G", "D", "eye", "G_average"] and gan.generators() == {"penalty.rng": rng}
+    assert gan.stateful() == {"optimizer_G": gan.optimizer_G, "optimizer_D": gan.optimizer_D}
+    for penalty in (None, penalties.R1()):
+        gan = make_gan(penalty=penalty)
+        assert list(gan.networks()) == ["G", "D"] and gan.generators() == {}
 
 
 def test_labels_may_be_unsigned():

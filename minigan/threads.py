@@ -50,7 +50,18 @@ def start(functions) -> list:
     """Call each in a thread of the pool; returns their futures. All of one batch stand in the queue one behind another: two
     batches that had half of the threads each would wait for the other half for ever."""
     with _lock:
-        return [pool().submit(function) for function in functions]
+        return [start_one(function) for function in functions]
+
+
+def start_one(function):
+    try:
+        return pool().submit(function)
+    except RuntimeError:                # a pool ends with the main thread; a thread of the program may go on without it
+        from concurrent.futures import Future
+
+        future = Future()
+        threading.Thread(target=lambda: future.set_result(function())).start()
+        return future
 
 
 # --- BLAS ---

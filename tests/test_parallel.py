@@ -362,6 +362,15 @@ def test_batches_that_need_all_threads_do_not_wait_for_each_other(monkeypatch):
     assert finished == 3
 
 
+def test_a_thread_may_go_on_when_the_main_thread_has_come_to_its_end(in_shares, monkeypatch):
+    """The pool takes no more work then."""
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    pool.shutdown()
+    expected = passes(network())
+    monkeypatch.setattr(threads, "pool", lambda: pool)
+    assert_close(passes(network()), expected)
+
+
 @pytest.mark.parametrize("cut", [False, True])
 def test_one_network_may_be_evaluated_by_several_threads_at_once(request, cut):
     if cut:
@@ -384,7 +393,7 @@ def test_each_thread_may_train_a_network_of_its_own(in_shares):
 
 
 def test_an_optimizer_inside_a_layer(in_shares, monkeypatch):
-    """Its step is not cut again: the shares go on as they were."""
+    """Its step is not cut again: the shares stay those of one batch, as the BatchNorm behind it has to know."""
     monkeypatch.setattr(parallel, "PIECE_BYTES", 8)
 
     class Steps(Layer):
@@ -394,7 +403,12 @@ def test_an_optimizer_inside_a_layer(in_shares, monkeypatch):
             parallel.in_pieces(lambda part: None, np.zeros(100))
             return x, None
 
-    Sequential(Steps(), BatchNorm(3, dtype="float64"), Dense(3, 2, dtype="float64")).forward(draw(mg.host_rng(0), (9, 3)))
+    net = Sequential(Steps(), BatchNorm(3, eps=1e-9, dtype="float64"), Dense(3, 3, dtype="float64"))
+    net[2].W[...] = np.eye(3)
+    y, cache = net.forward(draw(mg.host_rng(0), (9, 3)))
+    assert isinstance(cache, parallel.Shares)
+    np.testing.assert_allclose(y[:3].mean(axis=0) + y[3:6].mean(axis=0) + y[6:].mean(axis=0), 0, atol=1e-12)
+    assert abs(y[:3].mean(axis=0)).max() > 0.1         # the mean of a share alone is none
 
 
 def test_a_forked_process_has_threads_of_its_own(in_shares):

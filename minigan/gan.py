@@ -241,7 +241,7 @@ def check_samples(real, fake):
     """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes, and are finite
     numbers."""
     checks.check_batch("GAN", real=real)
-    if not hasattr(real, "dtype") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
+    if not hasattr(getattr(real, "dtype", None), "kind") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
         return                                         # D says what else a batch must be
     shape = real.shape[1:]
     remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",

@@ -1,4 +1,6 @@
 """What enters is checked where it enters: one sentence that names what is wrong, before anything is computed or written."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,8 @@ WRONG = {
     "noise of a seed": (r"GAN.noise: rng must be an object such as minigan.rng\(seed\)", lambda: gan().noise(4, 0)),
     "a negative seed": ("a seed must be a whole number of at least 0, .*got -1", lambda: gan().sample(3, -1)),
     "a batch of bytes": (r"real samples are \(2,\) uint8, but G makes .* / 127.5 - 1", lambda: step(POINTS.astype("uint8"))),
+    "a batch of another library": ("expected an array on 'cpu', got types.SimpleNamespace",
+                                   lambda: step(SimpleNamespace(dtype="float32", shape=(64, 2)))),
     "a batch in float64": (r"real samples are .* float64, .*x.astype\('float32'\)", lambda: step(POINTS.astype("float64"))),
 
     "a step on NaN": ("GAN: sample 5 of the real batch is not finite", lambda: step(spoilt(POINTS, 5))),

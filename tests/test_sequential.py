@@ -1,6 +1,8 @@
 """Sequential: one vector theta, views into it, names, parts and copies of networks."""
 import copy
 import pickle
+from collections import deque
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -334,7 +336,9 @@ class Holds(Layer):
 
 @pytest.mark.parametrize("hide", [
     lambda layer: {"a": layer}, lambda layer: [[layer]], lambda layer: ({"a": [layer]},), lambda layer: {layer},
-    lambda layer: {"a": {"b": (layer,)}}], ids=["dict", "nested list", "tuple of dicts", "set", "nested dict"])
+    lambda layer: {"a": {"b": (layer,)}}, lambda layer: deque([layer]), lambda layer: MappingProxyType({"a": layer}),
+    lambda layer: np.array([[layer]], object)],
+    ids=["dict", "nested list", "tuple of dicts", "set", "nested dict", "deque", "mapping", "array"])
 def test_layers_in_any_container_are_refused(hide):
     with pytest.raises(TypeError, match="self.parts is a .* with layers, which nothing would train"):
         Sequential(Holds(hide(Dense(3, 2))))

@@ -6,7 +6,8 @@ A layer is a function y = f(x; W) together with its derivative, written as two m
     dx       = layer.backward(dy, cache, param_grads=True, input_grad=True)
 
 dy is the upstream gradient ∂L/∂y of some loss L. backward applies the chain rule: it returns dx = ∂L/∂x and ADDS ∂L/∂W
-to layer.dW. Whatever backward needs to know of the forward pass travels in `cache`; no activation stays on the layer. So a
+to layer.dW. Whatever backward needs to know of the forward pass travels in `cache`; no activation stays on the layer. (x and y
+may be part of it, themselves and no copies: so neither may be written to, as by y *= 2, until backward has run.) So a
 discriminator can look at real images, then at fakes, and go back through either pass, in any order, any number of times:
 the point where hand-written GANs that keep activations on `self` get a wrong gradient. Only the parameters are taken as they
 are at the moment, so backward comes before the optimizer's step. The cache holds no copies, but often x or y itself: they
@@ -14,6 +15,8 @@ belong to it until the last backward, and nobody may write into them before.
 """
 import contextlib
 import copy
+from collections import deque
+from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
@@ -230,9 +233,9 @@ class Layer:
 
 
 def layers_in(value):
-    """Every layer in a value: itself, or those in a list, tuple, set or dict, however deep."""
+    """Every layer in a value: itself, or those in a list, tuple, set, deque, mapping or array of objects, however deep."""
     if isinstance(value, Layer):
         yield value
-    elif isinstance(value, (list, tuple, set, frozenset, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, (list, tuple, set, frozenset, deque, Mapping)) or str(getattr(value, "dtype", "")) == "object":
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from layers_in(item)

@@ -6,6 +6,7 @@ state of pyplot is touched. Every file appears whole or not at all; OSError if i
 """
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -226,12 +227,16 @@ def save_picture(path, picture):
 
 
 def read_picture(path, shape=None):
-    """A PNG, or the first frame of a GIF, as a picture.
+    """A PNG as `save_picture` writes it, or the first frame of a GIF, as a picture.
 
     Errors    ValueError, one sentence, for anything else, and for a picture of another shape than `shape`
     """
     try:
+        if not Path(path).is_file():                   # a named pipe would be waited for
+            raise ValueError("it is no file")
         with Image.open(path, formats=("PNG", "GIF")) as image:
+            if image.format == "PNG" and image.mode not in ("L", "RGB"):           # those that save_picture writes
+                raise ValueError(f"its mode is {image.mode}")
             picture = np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
     except Exception as error:  # noqa: BLE001          Pillow raises almost anything on a damaged file
         raise ValueError(f"plots: expected a PNG or a GIF, cannot read {path} ({error})") from None

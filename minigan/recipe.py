@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minigan import checkpoint, datasets, losses, models, optimizers, parallel, penalties, rules, schedules
 from minigan.backend import device, host_rng, rng
+from minigan.finite import finite
 from minigan.gan import GAN
 from minigan.layers import Brightness, Cutout, InstanceNoise, RandomFlip, RandomRotate90, RandomShift, Sequential
 from minigan.layers.spectral_norm import normalize
@@ -80,6 +81,10 @@ def resumed(given, out):
     problem = f"--resume: {out / 'config.json'} is not the config.json of a run"
     if not isinstance(options, dict) or not {"model", "data", "seed", "threads"} <= options.keys():
         raise ValueError(problem)
+    saved = checkpoint.load(out / "checkpoint.npz")["extra"]           # the options as they were then
+    for name in sorted(options.keys() - MAY_CHANGE):
+        if isinstance(saved, dict) and options[name] != saved.get(name, options[name]):
+            raise ValueError(f"{problem}: its {name} is {options[name]!r}, but {saved[name]!r} in checkpoint.npz beside it")
     defaults = complete({name: str(options[name]) for name in ("model", "data")})
     options = defaults | options                       # a run of an earlier version lacks what came later
     for name, default in defaults.items():
@@ -129,6 +134,8 @@ def build_gan(options, classes=0):
         content = checkpoint.load(o["init_from"])
         for name, network in (("G", G), ("D", D)):
             checkpoint.restore_network(network, content, name, o["init_from"])
+            if not finite(network.theta):
+                raise checkpoint.CheckpointError(f"{o['init_from']}: the parameters of its {name} are not finite")
     noise_of, factor_of = schedules.parse(o["instance_noise"]), schedules.parse(o["lr_schedule"])
     # Every random part has a stream of its own, [seed, 3] to [seed, 7]; 0 to 2 are those of training.Run.
     noise = InstanceNoise(noise_of(0), rng([seed, 3]))

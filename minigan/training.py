@@ -32,6 +32,10 @@ from minigan.log import COLUMNS, Log
 from minigan.signals import stop_signal
 
 
+def name_of_picture(step):
+    return f"step_{step:06d}.png"
+
+
 class Run:
     """A GAN in training on the host array x, in the folder `out`. `config`, any JSON value, is kept with it.
 
@@ -95,10 +99,20 @@ class Run:
     def _refuse_a_used_folder(self):
         if (self.out / "config.json").exists():
             raise FileExistsError(f"{self.out} holds a run already: continue it with --resume, or choose another folder")
-        checkpoint_alone = (self.out / "checkpoint.npz").exists() and not self.log.path.exists()
-        if checkpoint_alone or self.log.has_begun():   # else they are those of a start that was killed, before the first step
-            raise FileExistsError(f"{self.out} holds {'checkpoint.npz' if checkpoint_alone else 'log.csv'} of a run whose "
-                                  "config.json is missing: choose another folder")
+        for path in self._left_behind():
+            raise FileExistsError(f"{self.out} holds {path.relative_to(self.out)} of a run whose config.json is missing: "
+                                  "choose another folder")
+
+    def _left_behind(self):
+        """The files of another run that this one would write over. A start that was killed before the first step has left
+        none that anybody would miss: a log without rows, and the checkpoint of step 0."""
+        if self.log.has_begun():
+            yield self.log.path
+        path = self.out / "checkpoint.npz"
+        if path.exists() and (not self.log.path.exists() or checkpoint.load(path).get("step") != 0):
+            yield path
+        yield from self.out.glob("samples/step_*.png")
+        yield from filter(Path.exists, (self.out / name for name in ("samples.png", "curves.png", "training.gif")))
 
     def resume(self, steps):
         """Go back to the last checkpoint in the folder: all that was written after it will be written again.
@@ -117,6 +131,8 @@ class Run:
             rows = self.log.rows(int(content["step"]), content.get("log"))
             make_folder(self.out / "samples")
             checkpoint.restore(self.gan, content, path)
+            if not self._is_finite():
+                raise checkpoint.CheckpointError(f"{path}: the parameters of its G or D are not finite")
             backend.set_rng_state(self.noise, content["noise.rng"])
             self.log.begin(rows)
             self._write_config()
@@ -264,7 +280,7 @@ class Run:
 
     def _sample(self, bar):
         try:
-            self._picture(self.out / "samples" / f"step_{self.step:06d}.png")
+            self._picture(self.out / "samples" / name_of_picture(self.step))
         except OSError as error:                       # one picture less costs no training
             bar.write(f"minigan: no picture of step {self.step}: {error}", file=sys.stderr)
 
@@ -284,14 +300,14 @@ class Run:
 
     def _film(self):
         """training.gif, of the pictures in samples/ up to this step that are like samples.png: others may have come there."""
-        paths = [path for path in (self.out / "samples").glob("step_*.png")
-                 if path.stem[5:].isdecimal() and int(path.stem[5:]) <= self.step]
         if not (self.out / "samples.png").exists():    # these samples are none that can be drawn
             return
         shape, frames = plots.read_picture(self.out / "samples.png").shape, []
-        for path in sorted(paths, key=lambda path: int(path.stem[5:])):
+        there = {path.name for path in self.out.glob("samples/step_*.png")}
+        for name in map(name_of_picture, range(1, self.step + 1)):
             try:
-                frames.append(plots.read_picture(path, shape))
+                if name in there:
+                    frames.append(plots.read_picture(self.out / "samples" / name, shape))
             except ValueError as error:
                 print(f"minigan: left out of training.gif: {error}", file=sys.stderr)
         if frames:

@@ -107,7 +107,9 @@ def test_what_is_no_picture_of_ours_is_named(tmp_path):
     Image.new("L", (3, 2)).save(tmp_path / "b.png", "BMP")
     with pytest.raises(ValueError, match=r"expected a picture of shape \(3, 2, 1\), got \(2, 3, 1\) in .*a\.png"):
         plots.read_picture(tmp_path / "a.png", (3, 2, 1))
-    for path in (tmp_path / "b.png", tmp_path):
+    pipe = tmp_path / "pipe.png"                       # to open it would mean to wait for whoever writes into it
+    getattr(os, "mkfifo", os.mkdir)(pipe)
+    for path in (tmp_path / "b.png", tmp_path, pipe):
         with pytest.raises(ValueError, match=f"expected a PNG or a GIF, cannot read {re.escape(str(path))} "):
             plots.read_picture(path)
 

@@ -369,6 +369,34 @@ def test_a_spoilt_config_is_refused(capsys, tmp_path, content):
     assert "config.json" in fails(capsys, train_gan.main, "--resume", "--out", tmp_path)
 
 
+def test_a_config_that_was_changed_by_hand_is_refused(capsys, tmp_path):
+    train_gan.main([*SMALL, "--data", "ring", "--out", str(tmp_path)])
+    capsys.readouterr()
+    config = json.loads((tmp_path / "config.json").read_text())
+    for name, value in {"seed": 5, "lr": 0.1, "loss": "hinge"}.items():
+        (tmp_path / "config.json").write_text(json.dumps(config | {name: value}))
+        assert f"its {name} is {value!r}, but {config[name]!r} in checkpoint.npz" in fails(
+            capsys, train_gan.main, "--resume", "--out", tmp_path, "--steps", "5")
+    (tmp_path / "config.json").write_text(json.dumps(config | {"steps": 3, "save_every": 7}))          # these may change
+    assert train_gan.main(["--resume", "--out", str(tmp_path), "--steps", "5"]) == 0
+
+
+@pytest.mark.parametrize("network", "GD")
+def test_networks_that_are_not_finite_are_no_beginning(capsys, tmp_path, network):
+    path = tmp_path / "run" / "checkpoint.npz"
+    train_gan.main([*SMALL, "--data", "ring", "--out", str(path.parent)])
+    capsys.readouterr()
+    with np.load(path) as saved:
+        content = dict(saved)
+    content[f"{network}.theta"][3] = np.inf
+    np.savez(path, **content)
+    log = (path.parent / "log.csv").read_bytes()
+    for arguments in (["--resume", "--out", path.parent], ["--data", "ring", "--init-from", path, "--out", tmp_path / "new"]):
+        error = fails(capsys, train_gan.main, *arguments, "--steps", "5")
+        assert f"{path}: the parameters of its " in error and "not finite" in error
+    assert (path.parent / "log.csv").read_bytes() == log and not (tmp_path / "new").exists()
+
+
 def test_a_run_that_cannot_go_on_says_which_file_is_in_its_way(capsys, tmp_path, monkeypatch):
     out = tmp_path / "run"
     train_gan.main([*SMALL, "--data", "ring", "--out", str(out)])

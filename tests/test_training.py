@@ -145,6 +145,20 @@ def test_a_folder_that_has_lost_its_config_is_not_overwritten(tmp_path, lost):
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("left", ["samples/step_000005.png", "samples.png", "curves.png", "training.gif", "checkpoint.npz"])
+def test_what_another_run_left_is_not_written_over(tmp_path, left):
+    """Of the log, only the first line is left."""
+    run = make_run(tmp_path / "other")
+    run.start()
+    log = run.log.path.read_bytes()
+    run.train(1)
+    (tmp_path / "run" / "samples").mkdir(parents=True)
+    (tmp_path / "run" / "log.csv").write_bytes(log)
+    (tmp_path / "run" / left).write_bytes((tmp_path / "other" / left.replace("5", "1")).read_bytes())
+    with pytest.raises(FileExistsError, match=f"run holds {left} of a run whose config.json is missing"):
+        make_run(tmp_path / "run").start()
+
+
 @pytest.mark.parametrize("last", ["nothing", "log.csv", "checkpoint.npz"])
 def test_a_start_that_was_killed_or_failed_does_not_block_the_next(whole, tmp_path, monkeypatch, last):
     """Files are written in this order: log.csv, checkpoint.npz, config.json. The disk is full behind `last`."""
@@ -332,13 +346,17 @@ def test_foreign_samples_cost_nothing_but_their_place_in_the_film(whole, capsys)
     (samples / "step_000004.png").write_bytes(b"")
     (samples / "step_000005.png").write_bytes((samples / "step_000010.png").read_bytes()[:300])
     (samples / "step_000006.png").mkdir()
+    for step, mode in ((7, "RGBA"), (8, "I;16"), (9, "P")):            # of the right size
+        Image.new(mode, Image.open(samples / "step_000010.png").size).save(samples / f"step_{step:06d}.png")
+    for name in ("step_10.png", "step_٣.png", "step_0000010.png"):     # no names that a run gives
+        (samples / name).write_bytes((samples / "step_000010.png").read_bytes())
     (samples / "step_000040.png").mkdir()              # where the run will want to write
     assert run.train(40, sample_every=10)
     with Image.open(whole / "training.gif") as film:
         assert film.n_frames == 4                      # steps 1, 10, 20 and 30
     said = capsys.readouterr().err
     left_out = [line for line in said.splitlines() if line.startswith("minigan: left out of training.gif: ")]
-    assert [re.search(r"step_0*(\d+)\.png", line)[1] for line in left_out] == ["2", "3", "4", "5", "6", "40"]
+    assert [re.search(r"step_0*(\d+)\.png", line)[1] for line in left_out] == [*"23456789", "40"]
     assert "minigan: no picture of step 40: " in said
 
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import fakecupy
 import numpy as np
@@ -273,3 +274,20 @@ print((process_time() - start) / (middle - start))
     if ratio > 1.5:
         ratio = min(float(python(code, **compiled)) for _ in range(7))
     assert ratio <= 1.5
+
+
+def test_threads_that_make_layers_at_once_get_streams_of_their_own(monkeypatch):
+    """Another thread asks for its stream while this one's is being made."""
+    made, original = [], np.random.SeedSequence
+
+    def interrupted(*seed, **key):
+        if not made:
+            made.append(None)
+            other = threading.Thread(target=lambda: made.append(mg.backend.next_stream().spawn_key))
+            other.start()
+            other.join()
+        return original(*seed, **key)
+
+    mg.seed(0)
+    monkeypatch.setattr(np.random, "SeedSequence", interrupted)
+    assert sorted([mg.backend.next_stream().spawn_key, *made[1:]]) == [(0,), (1,)]

@@ -60,8 +60,10 @@ TINY = "any number as tiny would do"
 EQUIVALENT = {
     "schedules.py: math.cos(math.pi * t) -> math.cos(-(math.pi * t))": "the cosine of either is the same",
     "metrics.py: p.sum() == 0 -> p.mean() == 0": "both are 0 for zeros only",
-    "metrics.py: marginal = p.mean(axis=0, dtype=np.float64) -> marginal = p.sum(axis=0, dtype=np.float64)":
-        "kl divides by the sum",
+    "metrics.py: q.sum() == 0 -> q.mean() == 0": "both are 0 for zeros only",
+    "metrics.py: marginal = p.mean(axis=0) -> marginal = p.sum(axis=0)": "kl divides by the sum",
+    "metrics.py: xp.where(right == 0, 0.0, log_p) -> xp.where(right == 0, 1.0, log_p)": "times right, which is 0 there",
+    "metrics.py: :1 -> :2": "two images get as many logits each as one",
     "translation.py: (0.0 * fidelity, self.weight * fidelity, self.weight * dfake) -> "
     "(-(0.0 * fidelity), self.weight * fidelity, self.weight * dfake)": "-0 is 0",
     "cyclegan.py: self.parts.get('identity', 0.0) -> self.parts.get('identity', 1.0)": "times the weight, which is 0 then",

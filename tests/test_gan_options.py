@@ -217,8 +217,10 @@ def test_what_a_checkpoint_keeps_of_a_GAN():
         assert list(gan.networks()) == ["G", "D"] and gan.generators() == {}
 
 
-def test_labels_may_be_unsigned():
+def test_labels_go_behind_channels_and_may_be_unsigned():
     x, z, labels = batch()
+    with pytest.raises(ValueError, match="to put labels behind, got"):
+        make_gan().with_labels(z[:, 0], labels)
     np.testing.assert_array_equal(make_gan().with_labels(x, labels.astype("uint8")), make_gan().with_labels(x, labels))
 
 

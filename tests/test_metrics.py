@@ -85,20 +85,20 @@ def adam_by_hand(network, x, labels, steps, lr, beta1, beta2=0.999, eps=1e-8):
 
 def test_the_classifier_learns_as_by_hand():
     """One fifth held out, the others in an order drawn anew for each epoch; Adam with 2e-3 and 0.9."""
-    x, labels = few_images(23)
+    x, labels = few_images(27)
     judge = metrics.Classifier(x, labels, 5, 2, 4, network=mg.Sequential(mg.layers.Flatten(), Asked(2, 3, rng=mg.host_rng(2))))
     rng, by_hand = mg.host_rng(5), mg.Sequential(mg.layers.Flatten(), mg.layers.Dense(2, 3, rng=mg.host_rng(2)))
-    order = rng.permutation(23)
-    held_out, steps = order[:4], []
+    order = rng.permutation(27)
+    held_out, steps = order[:5], []
     for _ in range(2):
-        train = rng.permutation(order[4:])
-        steps += [train[i:i + 4] for i in range(0, 19, 4)]
+        train = rng.permutation(order[5:])
+        steps += [train[i:i + 4] for i in range(0, 22, 4)]
     W = adam_by_hand(by_hand, x, labels, steps, 2e-3, 0.9)
     np.testing.assert_allclose(np.vstack([judge.network[-1].W, judge.network[-1].b]), W, rtol=1e-4, atol=1e-6)
-    assert judge.network[-1].asked == 10 * [(True, False)]
+    assert judge.network[-1].asked == 12 * [(True, False)]
     np.testing.assert_array_equal(judge.held_out, x[held_out])
-    right = (x[held_out].reshape(4, 2) @ W[:2] + W[2]).argmax(axis=1) == labels[held_out]
-    assert 0 < right.sum() < 4 and judge.accuracy == right.mean()
+    right = (x[held_out].reshape(5, 2) @ W[:2] + W[2]).argmax(axis=1) == labels[held_out]
+    assert 0 < right.sum() < 5 and judge.accuracy == right.mean()
 
 
 def test_the_classifier_takes_images_of_either_dtype():
@@ -130,6 +130,30 @@ def test_the_verdict_by_hand():
     assert judge.verdict(None) == metrics.Verdict(2, 0.4)
     assert judge.verdict(None, confidence=0.875) == metrics.Verdict(2, 0.4)
     assert judge.verdict(None, 0.875 - 1e-9) == metrics.Verdict(2, 0.6) and judge.verdict(None, 0.3).confident == 1
+
+
+def test_the_smallest_that_can_be_judged():
+    x, labels = few_images(5)
+    assert metrics.Classifier(x, labels, epochs=1).accuracy in (0, 1)
+    with pytest.raises(ValueError, match="Classifier: needs at least 5 images, .* got 4"):
+        metrics.Classifier(x[:4], labels[:4])
+    value, dlogits = metrics.softmax_cross_entropy(np.array([[3.0]]), np.array([0]))
+    assert value == 0 and dlogits.tolist() == [[0]]
+    assert metrics.psnr(np.ones((1, 1)), np.zeros((1, 1)), peak=10) == pytest.approx(20)
+    with pytest.raises(ValueError, match="psnr: expected two batches of images"):
+        metrics.psnr(np.ones(3), np.zeros(3))
+    with pytest.raises(ValueError, match="modes: fewest must be a whole number of at least 1"):
+        metrics.modes(np.zeros((1, 2)), np.zeros((1, 2)), 1.0, fewest=0)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, math.inf, math.nan])
+def test_one_number_that_is_no_probability_among_others_is_refused(wrong):
+    for score in (metrics.classifier_score, metrics.class_kl):
+        with pytest.raises(ValueError, match="expected probabilities"):
+            score(np.array([[0.5, 0.5], [0.25, wrong]]))
+    for p, q in (([0.5, wrong], [1, 1]), ([1, 1], [0.5, wrong])):
+        with pytest.raises(ValueError, match="kl: expected two lists"):
+            metrics.kl(p, q)
 
 
 def test_portions_are_of_1000():
@@ -371,7 +395,24 @@ def test_frechet_distance_of_fewer_samples_than_features_stays_finite():
     assert frechet.frechet_distance(np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]])) == pytest.approx(2)        # σ² = 2, 0
 
 
-@pytest.mark.parametrize("a, b", [((5, 3), (5, 4)), ((5,), (5,)), ((1, 3), (5, 3))])
+class Plain:
+    """A judge whose features are the numbers of the images."""
+
+    def features(self, x):
+        return x.reshape(len(x), -1)
+
+
+def test_frechet_takes_every_second_real_image_and_as_many_others():
+    real, fake = (mg.host_rng(seed).standard_normal((n, 1, 1, 1)) for seed, n in ((0, 4), (1, 2)))
+    found, flat = frechet.frechet(Plain(), fake, real), real.reshape(4, 1)
+    assert found.fake == pytest.approx(frechet.frechet_distance(fake.reshape(2, 1), flat[::2]))
+    assert found.real == pytest.approx(frechet.frechet_distance(flat[1::2], flat[::2]))
+    for few in ((fake[:1], real), (fake, real[:3])):
+        with pytest.raises(ValueError, match="frechet: needs at least 4 real images"):
+            frechet.frechet(Plain(), *few)
+
+
+@pytest.mark.parametrize("a, b", [((5, 3), (5, 4)), ((5,), (5,)), ((1, 3), (5, 3)), ((5, 3), (1, 3)), ((5, 0), (5, 0))])
 def test_frechet_distance_refuses(a, b):
     with pytest.raises(ValueError, match="frechet_distance"):
         frechet.frechet_distance(np.zeros(a), np.zeros(b))

@@ -100,7 +100,7 @@ def differences(model, source, target, analytic):
 VARIANTS = [{"weight": 3.0}, {"weight": 0.0, "adversarial": 2.0}, {"weight": 2.0, "adversarial": 0.7, "fidelity": l2},
             {"conditional": True, "weight": 0.8}, {"patches": True, "weight": 0.5, "loss": LeastSquares()},
             {"conditional": True, "patches": True, "weight": 0.5, "adversarial": 0.3}]
-every_variant = pytest.mark.parametrize("options", VARIANTS, ids=str)
+every_variant = pytest.mark.parametrize("options", VARIANTS, ids=lambda options: ", ".join(options))
 
 
 @every_variant

@@ -5,6 +5,7 @@ from cases import CASES, Parabola, build, draw
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import minigan as mg
 from minigan import losses
 from minigan.backend import asarray, host_rng, to_numpy, xp
 from minigan.gradcheck import Report, central_difference, check_double_backward, check_layer, check_loss, compare

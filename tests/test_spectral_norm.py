@@ -359,3 +359,12 @@ def test_a_layer_that_begins_at_zero_comes_to_life(backend):
     for _ in range(50):
         y, _ = layer.forward(x)
     np.testing.assert_allclose(to_numpy(y), np.diag([1, 2 / 3, 1 / 3]), atol=1e-6)
+
+
+def test_u_and_v_begin_as_unit_vectors_of_the_generator():
+    """Seen at a kernel of zeros, which power iteration leaves them at."""
+    layer = SpectralNorm(Dense(3, 2, initializer=lambda rng, shape: np.zeros(shape), **w), rng=host_rng(5))
+    rng = host_rng(5)
+    for value, size in ((layer.u, 3), (layer.v, 2)):
+        vector = rng.standard_normal((size, 1))
+        np.testing.assert_allclose(value, vector / np.linalg.norm(vector), rtol=1e-12)

@@ -42,12 +42,12 @@ TESTS = {
     "columns.py": "test_convolution test_columns", "gan.py": "test_gan test_gan_options",
     "models.py": "test_models test_pacgan",
     "layers/layer.py": "test_layers test_sequential test_gradcheck", "layers/dense.py": "test_layers",
-    "layers/activations.py": "test_layers test_mutations", "layers/maxout.py": "test_pacgan test_layers",
+    "layers/activations.py": "test_layers test_mutations", "layers/maxout.py": "test_pacgan test_layers test_sums",
     "layers/noise.py": "test_noise test_layers", "layers/pack.py": "test_pacgan test_layers",
-    "layers/residual.py": "test_layers test_penalties", "layers/resize.py": "test_layers test_penalties",
-    "layers/dropout.py": "test_layers", "layers/normalization.py": "test_batchnorm test_layers",
+    "layers/residual.py": "test_layers test_penalties", "layers/resize.py": "test_layers test_penalties test_sums",
+    "layers/dropout.py": "test_layers", "layers/normalization.py": "test_sums test_batchnorm test_layers",
     "layers/augment.py": "test_augment test_layers", "layers/convolution.py": "test_convolution test_layers",
-    "layers/sample_norm.py": "test_layers test_penalties", "layers/random_layer.py": "test_layers",
+    "layers/sample_norm.py": "test_sums test_layers test_penalties", "layers/random_layer.py": "test_layers",
     "layers/spectral_norm.py": "test_spectral_norm test_layers", "layers/sequential.py": "test_sequential test_layers",
 }
 

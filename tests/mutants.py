@@ -207,8 +207,8 @@ class Trial:
 
 
 def in_fork(function, limit):
-    """The number that function() returns in a fork of this process; FAILED if it breaks or takes more than `limit` seconds, not
-    counting those in which this process was stopped."""
+    """The number that function() returns in a fork of this process; FAILED if it breaks or takes more than `limit` seconds,
+    not counting those in which this process was stopped."""
     child = os.fork()
     if child == 0:
         code = FAILED

@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The tests of a file, the cheap and telling first; of those not listed here, tests/test_<name>.py.
 TESTS = {
+    "sums.py": "test_sums test_optimizers test_rules",
     "signs.py": "test_doctor", "frechet.py": "test_metrics", "metrics.py": "test_metrics test_translation",
     "columns.py": "test_convolution test_columns", "gan.py": "test_gan test_gan_options",
     "models.py": "test_models test_pacgan",
@@ -58,6 +59,10 @@ TINY = "any number as tiny would do"
 
 # What no test can notice, as "file: before -> after", and why.
 EQUIVALENT = {
+    "sums.py: while M > 4: -> while M >= 4:": "the last four rows are added either way",
+    "sums.py: M == 4 * n -> M == 4 / n": "nothing is then put behind the sums",
+    "layers/normalization.py: total(x.size // self.C) -> total(x.size / self.C)": "the same number",
+    "layers/dropout.py: (noise >= rate).astype -> (noise > rate).astype": "one draw in 2 ** 24",
     "penalties.py: g = (0.5 * gamma / len(ones)) ** 0.5 * g -> g = -((0.5 * gamma / len(ones)) ** 0.5 * g)": "it is squared",
     "schedules.py: math.cos(math.pi * t) -> math.cos(-(math.pi * t))": "the cosine of either is the same",
     "metrics.py: p.sum() == 0 -> p.mean() == 0": "both are 0 for zeros only",

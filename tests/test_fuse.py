@@ -22,7 +22,7 @@ ARGUMENTS = {
     "softplus": [(5, 1)], "sigmoid": [(5, 1)], "as_real": [(5, 1), 0.1, 5], "as_fake": [(5, 1), 5],
     "towards": [(5, 1), 0.9, 5], "above_margin": [(5, 1), 5], "below_margin": [(5, 1), 5],
     "leaky": [(3, 4, 2), 0.2], "leaky_backward": [(3, 4, 2), "bool (3, 4, 2)", 0.2],
-    "rectified": [(3, 4, 2)], "move": [(2,), (2,), (2,), 0.01], "tanh_and_slope": [(3, 4)],
+    "rectified": [(3, 4, 2)], "move": [(2,), (2,), (2,), 0.01],
     "scaled": [(3, 4, 2), (2,), (2,), (2,)], "scaled_backward": [(3, 4, 2), (2,), (2,)],
     "scaled_leaky": [(3, 4, 2), (2,), (2,), (2,), 0.2], "leaky_scaled_backward": [(3, 4, 2), "bool (3, 4, 2)", 0.2, (3, 4, 2)],
     "normalized_backward": [(3, 4, 2), (3, 4, 2), (2,), (2,), (2,), (2,), 12], "drop": [(3, 4), (3, 4), 0.3, 1 / 0.7],

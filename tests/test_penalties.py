@@ -98,8 +98,8 @@ def test_the_gradient_of_the_penalty_in_every_parameter(backend, name, penalty):
 
 
 @pytest.mark.parametrize("wrong", [
-    ("Tanh", lambda layer, v, dy, cache: (v * cache[1], None)),
-    ("Tanh", lambda layer, v, dy, cache: (v * cache[1], v * dy * -2 * cache[0])),
+    ("Tanh", lambda layer, v, dy, y: (v * (1 - y * y), None)),
+    ("Tanh", lambda layer, v, dy, y: (v * (1 - y * y), v * dy * -2 * y)),
     ("Sigmoid", lambda layer, v, dy, cache: (v * cache[0] * cache[1], None)),
     ("Dense", lambda layer, v, dy, x: (v @ layer.W, None)),
     ("LeakyReLU", lambda layer, v, dy, positive: (v, None)),

@@ -76,6 +76,10 @@ EQUIVALENT = {
     "cyclegan.py: self.size and self.rng.random() < 0.5 -> self.size and self.rng.random() <= 0.5": "one draw in 2 ** 53",
     "cyclegan.py: xp.zeros(0, 'float32') if self.images is None else self.images[:self.count] -> "
     "xp.ones(0, 'float32') if self.images is None else self.images[:self.count]": "there are none",
+    "datasets.py: timeout=30 -> timeout=31": "a second more or less", "datasets.py: timeout=30 -> timeout=29": "the same",
+    "datasets.py: usedforsecurity=False -> usedforsecurity=True": "the sum is the same",
+    "datasets.py: 'truncated' if len(data) < start + math.prod(shape) else 'too long' -> "
+    "'truncated' if len(data) <= start + math.prod(shape) else 'too long'": "asked only where they differ",
     "frechet.py: U * np.sqrt(values.clip(min=0)) @ U.T -> -(U * np.sqrt(values.clip(min=0))) @ U.T": "S C S is that of -S",
 }
 

@@ -49,7 +49,8 @@ TESTS = {
     "layers/dropout.py": "test_layers", "layers/normalization.py": "test_sums test_batchnorm test_layers",
     "layers/augment.py": "test_augment test_layers", "layers/convolution.py": "test_convolution test_layers",
     "layers/sample_norm.py": "test_sums test_layers test_penalties", "layers/random_layer.py": "test_layers",
-    "layers/spectral_norm.py": "test_spectral_norm test_layers", "layers/sequential.py": "test_sequential test_layers test_penalties",
+    "layers/spectral_norm.py": "test_spectral_norm test_layers",
+    "layers/sequential.py": "test_sequential test_layers test_penalties",
 }
 
 # Files with code that runs on a GPU only, and so on the stand-in.

@@ -1,4 +1,5 @@
 """Every layer, in every variant, keeps the contract of minigan/layers/layer.py. The layers are listed in cases.py."""
+import inspect
 import subprocess
 import sys
 
@@ -389,3 +390,11 @@ def test_only_float32_and_float64_are_computed_with(make):
 def test_a_normalization_of_single_values_is_refused(layer, shape):
     with pytest.raises(ValueError, match=r"one value a (group|channel), shape \(.*\), has no variance"):
         layer.forward(np.ones(shape, "float32"))
+
+
+@every_case
+def test_a_pass_is_one_of_training_and_asks_for_all_gradients_unless_told_otherwise(name):
+    layer, _ = build(name)
+    defaults = {key: value.default for method in (layer.forward, layer.backward)
+                for key, value in inspect.signature(method).parameters.items()}
+    assert (defaults["train"], defaults["param_grads"], defaults["input_grad"]) == (True, True, True)

@@ -15,7 +15,9 @@ os.environ.pop("OPENBLAS_CORETYPE", None)               # before NumPy is loaded
 import numpy as np
 from minigan_step import describe, make_gan, make_step
 
-from minigan import host_rng, models, parallel, terminal
+from minigan import host_rng, models
+from minigan.cli import terminal
+from minigan.engine import shards as parallel
 from minigan.layers import Conv2D, ConvTranspose2D, Dense
 
 

@@ -44,13 +44,14 @@ def stand_in():
     """The strict stand-in for CuPy in place of CuPy."""
     sys.path.insert(0, str(TESTS))
     import fakecupy
-    from minigan import cublas
+    from minigan.engine import cublas
     sys.modules["cupy"], cublas.library = fakecupy, fakecupy.cublas_library
 
 
 def about_minigan():
     import numpy as np
-    from minigan import backend, machine
+    from minigan import backend
+    from minigan.engine import machine
     return {"GPU": backend.describe_gpu(), "NumPy": np.__version__, "CPU": dict(machine.describe())["CPU"],
             "Python": platform.python_version()}
 

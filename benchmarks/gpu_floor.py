@@ -22,7 +22,7 @@ from gpu import MODELS, stand_in, use
 from minigan_step import make_gan
 
 import minigan as mg
-from minigan import terminal
+from minigan.cli import terminal
 from minigan.layers import sequential
 from minigan.layers.joined import NormAndLeaky, joined
 

@@ -15,7 +15,9 @@ os.environ.pop("OPENBLAS_CORETYPE", None)               # before NumPy is loaded
 
 from minigan_step import describe, make_gan
 
-from minigan import models, parallel, rng, terminal
+from minigan import models, rng
+from minigan.cli import terminal
+from minigan.engine import shards as parallel
 from minigan.backend import host_rng
 
 

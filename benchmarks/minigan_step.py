@@ -1,6 +1,6 @@
 """The training step of minigan, for the benchmarks."""
 import minigan as mg
-from minigan import machine
+from minigan.engine import machine
 
 
 def make_gan(model, batch, update="alternating", eps=1e-8):

@@ -35,7 +35,7 @@ os.environ["MINIGAN_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"       #
 import numpy as np
 
 import minigan as mg
-from minigan import terminal
+from minigan.cli import terminal
 from minigan.files import make_folder, write_whole
 
 POINTS, SAMPLES = 100_000, 2_500
@@ -89,7 +89,7 @@ def train(name, data, packing, seed, steps):
     G, D = recipe.networks(host, packing=packing)
     adams = [mg.optimizers.Adam(recipe.lr, *recipe.betas) for _ in range(2)]
     gan = mg.GAN(G, D, mg.losses.NonSaturating(), *adams, recipe.update, penalty=recipe.penalty)
-    falling = mg.schedules.constant_then_linear(1, 0, steps)
+    falling = mg.training.schedules.constant_then_linear(1, 0, steps)
     n, history = recipe.batch * packing, []
     for step in range(1, steps + 1):
         if recipe.decay:

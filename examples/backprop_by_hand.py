@@ -8,11 +8,12 @@ this loss: dh is ∂loss/∂h, and has the shape of h. Rows are samples.
 """
 
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, plots
-    from minigan.drawing import FancyBboxPatch, Figure
+    from minigan import plots
+    from minigan.plots import FancyBboxPatch, Figure
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 

@@ -7,13 +7,14 @@ every number that goes into it a little, look at what comes out, and compare wit
 """
 
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import gradcheck, lesson, plots
+    from minigan import gradcheck, plots
     from minigan.backend import scalar, xp
-    from minigan.drawing import Figure
-    from minigan.initializers import glorot_uniform
+    from minigan.layers.initializers import glorot_uniform
+    from minigan.plots import Figure
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 

@@ -15,10 +15,11 @@ Three questions at the end, none of which the losses answer:
     does D look at the label?        its mean score of real digits with their own labels, and with wrong ones
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, metrics, plots
+    from minigan import metrics, plots
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 
@@ -74,7 +75,7 @@ def variety(x, labels):
 
 
 def mean_score(gan, x, labels):
-    logits, _ = gan.judge(mg.asarray(x), mg.asarray(labels))
+    logits, _ = gan.discriminate(mg.asarray(x), mg.asarray(labels))
     return float(logits.mean())
 
 

@@ -18,10 +18,10 @@ cycle loss says that nothing is lost on the way, not that the translation is rig
 the right one, but nothing forces them to: --seed 2 does not.
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson
     from minigan.layers import Conv2D, InstanceNorm, LeakyReLU, ReLU, Residual, Sequential, Tanh
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None

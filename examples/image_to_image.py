@@ -14,10 +14,10 @@ and the L1 error alone finds it.
 try:
     import colorsys
 
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson
     from minigan.layers import Conv2D, ConvTranspose2D, LeakyReLU, ReLU, Residual, Sequential, Tanh
     from minigan.metrics import psnr
 except KeyboardInterrupt:                              # while that was loading

@@ -10,10 +10,10 @@ colour of the paper, and the mean of all training images at that place (of all f
 with the smallest squared error). --adversarial 0 trains without D, on the L1 error alone: compare the numbers.
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson
     from minigan.layers import Conv2D, ConvTranspose2D, FillIn, LeakyReLU, ReLU, Residual, Sequential, Tanh
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None

@@ -9,8 +9,11 @@ the whole crowd is driven from side to side; then it spreads over the ring; then
 try:
     import time
 
+    import lesson
+
     import minigan as mg
-    from minigan import lesson, metrics, plots, schedules
+    from minigan import metrics, plots
+    from minigan.training import schedules
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 

@@ -4,80 +4,11 @@
 """
 try:
     import sys
-    from pathlib import Path
 
-    import numpy as np
-
-    import minigan as mg
-    from minigan import checkpoint, plots, terminal
-    from minigan.files import make_folder
-    from minigan.finite import finite
-    from minigan.gan import append_labels
+    from minigan.cli import terminal
+    from minigan.cli.sample import main
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
-
-
-def walk(start, end, steps):
-    """Noises from start to end, (steps, latent_dim), along the great circle between them.
-
-    Gaussian noise of many dimensions has a length of about √latent_dim, always. The middle of a straight line would be shorter
-    by a factor of about 0.7, and G has never seen such noise in training. Source: White 2016, arXiv:1609.04468
-    """
-    t = np.linspace(0, 1, steps)[:, None]
-    cosine = start @ end / (np.linalg.norm(start) * np.linalg.norm(end))
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(start.dtype)
-
-
-def parse_arguments(argv):
-    parser = terminal.Parser("sample.py", description=terminal.summary(__doc__))
-    parser.add_argument("checkpoint", type=Path, help="the checkpoint.npz that train_gan.py left")
-    parser.add_argument("--count", type=int, default=100, help="how many samples (default: 100)")
-    parser.add_argument("--seed", type=int, default=1, help="of the noise (default: 1)")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N")
-    parser.add_argument("--out", type=Path, help="folder of the pictures (default: that of the checkpoint)")
-    return parser.parse_args(argv)
-
-
-def draw(args):
-    if args.count < 1 or args.seed < 0:
-        raise ValueError(f"--count must be at least 1 and --seed at least 0, got {args.count} and {args.seed}")
-    mg.use(args.device or mg.device())
-    content = checkpoint.load(args.checkpoint)
-    try:
-        options = content["extra"]
-        classes = options.get("classes", 0)
-        G, _ = mg.models.build(options["model"], mg.host_rng(0), options["sample_shape"], classes)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise checkpoint.CheckpointError(f"{args.checkpoint}: it does not say which model it holds ({error}); train_gan.py "
-                                         "writes ones that do") from None
-    checkpoint.restore_network(G, content, "G_average" if "G_average.theta" in content else "G", args.checkpoint)
-    if not finite(G.theta):
-        raise checkpoint.CheckpointError(f"{args.checkpoint}: the parameters of its G are not finite")
-
-    rng = mg.host_rng(args.seed)                       # on the host: the same noise on every device
-    latent_dim = G[0].I - classes
-    ends = rng.standard_normal((9, latent_dim), dtype="float32")
-    walks = np.concatenate([walk(start, end, 10) for start, end in zip(ends[:-1], ends[1:])])
-    out = args.out or args.checkpoint.parent
-    make_folder(out)
-    for name, z, columns in (("new_samples.png", rng.standard_normal((args.count, latent_dim), dtype="float32"), None),
-                             ("interpolation.png", walks, 10)):
-        z = mg.asarray(z)
-        if classes:                                    # in turn, a column for each; a walk goes through one class
-            labels = np.arange(len(z)) % classes if columns is None else np.arange(len(z)) // columns % classes
-            z = append_labels(z, mg.asarray(labels), classes)
-        x = G(z)
-        if x.ndim == 4:
-            plots.save_grid(out / name, x, columns or classes or None)
-        else:
-            plots.save_points(out / name, None, x)
-        print(f"written: {out / name}")
-
-
-def main(argv=None):
-    return terminal.run("sample.py", lambda: draw(parse_arguments(argv)))
-
 
 if __name__ == "__main__":
     terminal.prepare()

@@ -17,10 +17,10 @@ lower. Nearly nothing is in doubt at 2 x, and there D has nearly nothing to say.
 (The bundled digits have 8x8 pixels. Here they are enlarged to 16x16, and their soft edges are made steep by a tanh.)
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson
     from minigan.layers import Conv2D, LeakyReLU, PixelShuffle, ReLU, Residual, Sequential, Tanh, UpSample2D
     from minigan.metrics import psnr
 except KeyboardInterrupt:                              # while that was loading

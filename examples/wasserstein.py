@@ -23,10 +23,12 @@ moves in all three, and with nothing it even finds most modes here. What differs
 numbers beside its colours, and at how smooth its hills are.
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, metrics, penalties, plots, rules, schedules
+    from minigan import metrics, penalties, plots, regularizers
+    from minigan.training import schedules
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 
@@ -44,7 +46,7 @@ def main():
     x, _ = mg.datasets.ring(20_000, mg.host_rng(args.seed))
     print(f"{'':<18}{'modes':>6}{'high quality':>14}{'mean slope':>12}{'steepest':>10}{'parameters at +-c':>19}")
     gans, slopes, titles = [], {}, []
-    for name, critic_rules, penalty in (("nothing", [], None), ("weight clipping", [rules.WeightClip(args.clip)], None),
+    for name, critic_rules, penalty in (("nothing", [], None), ("weight clipping", [regularizers.WeightClip(args.clip)], None),
                                         ("gradient penalty", [], penalties.WGANGP(mg.rng([args.seed, 2]), PENALTY))):
         gan, slopes[name] = train(x, critic_rules, penalty, args)
         # A mode counts if 1 % of the fakes are within 3 sigma of it. High quality: the share that is within 3 sigma of any.
@@ -98,9 +100,9 @@ def draw_critics(path, x, gans, titles):
         bar.ax.set_title("D's score", fontsize=9)
         fake = gan.sample(400, seed=1)
         # The gradient that each fake receives in a G step: D's own, turned around, for loss_G = -mean D(fake).
-        logits, cache = gan.judge(fake)
+        logits, cache = gan.discriminate(fake)
         _, dlogits = gan.loss.generator(logits)
-        dfake = gan.judge_backward(dlogits, cache, param_grads=False)
+        dfake = gan.discriminate_backward(dlogits, cache, param_grads=False)
         plots.scatter(ax, x[:400], fake)
         plots.arrows(ax, fake[:80], dfake[:80])
     plots.save_picture(path, plots.rasterize(figure))

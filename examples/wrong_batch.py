@@ -8,10 +8,11 @@ like another batch, and the gradient that G gets is that of a D which has never 
 real, one fake, D is trained on what it will be shown.
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, metrics, plots
+    from minigan import metrics, plots
     from minigan.backend import xp
     from minigan.layers import BatchNorm
 except KeyboardInterrupt:                              # while that was loading

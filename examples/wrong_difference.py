@@ -9,8 +9,10 @@ two an aim of its own: mean (D(x) - 1)²/2 + mean D(G(z))²/2.
 Both are shown without G moving: D looks at the points of a ring and at what an untrained G makes, and learns.
 """
 try:
+    import lesson
+
     import minigan as mg
-    from minigan import lesson, plots
+    from minigan import plots
     from minigan.losses import LeastSquares
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None

@@ -7,10 +7,12 @@ stepped twice a round, sees for G every second time a gradient of zero. But m is
 direction that is out of date, and D likewise. minigan.GAN refuses the same optimizer twice, so this stands outside of it.
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, metrics, plots, schedules
+    from minigan import metrics, plots
+    from minigan.training import schedules
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 

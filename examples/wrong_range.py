@@ -7,11 +7,12 @@ first pixel below 0. And paper, half of each image, has the value 0, in the midd
 weight shows. At -1 tanh is flat: whatever is negative enough is paper. The right scaling is pixels / 127.5 - 1.
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, metrics, plots
-    from minigan.doctor import Doctor
+    from minigan import metrics, plots
+    from minigan.training.doctor import Doctor
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 
@@ -31,7 +32,7 @@ def main():
     lesson.compare("pixels below the paper, which the data never are", *(f"{share:.0%}" for share in below))
     lesson.compare("share of samples whose digit a classifier is sure of (p > 0.9)",
                    *(f"{judge.verdict(images).confident:.0%}" for images in (np.clip(2 * wrong - 1, -1, 1), right)))
-    print("  what minigan.doctor says of the wrong one:", *said)
+    print("  what minigan.training.doctor says of the wrong one:", *said)
     print("  and of the right one:", *silence or ["nothing"])
     figure, axes = lesson.panels("wrong: data in [0, 1], paper is 0, grey", "right: data in [-1, 1], paper is -1, black")
     for ax, fakes in zip(axes, (wrong, right)):

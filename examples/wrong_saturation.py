@@ -14,11 +14,13 @@ learns to tell the points of a ring from what an untrained G makes; then G joins
 the first, G recovers all the same: Adam divides by the size of the gradient, and hides that it is small.
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, metrics, plots, schedules
+    from minigan import metrics, plots
     from minigan.losses import LeastSquares, Minimax, NonSaturating, sigmoid
+    from minigan.training import schedules
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 

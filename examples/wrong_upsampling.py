@@ -10,12 +10,13 @@ agree. Resizing first and convolving then treats all pixels alike from the start
 Source    Odena, Dumoulin & Olah 2016, "Deconvolution and Checkerboard Artifacts", Distill
 """
 try:
+    import lesson
     import numpy as np
 
     import minigan as mg
-    from minigan import lesson, plots
-    from minigan.drawing import Figure
+    from minigan import plots
     from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh
+    from minigan.plots import Figure
 except KeyboardInterrupt:                              # while that was loading
     raise SystemExit(130) from None
 

@@ -21,17 +21,17 @@ from minigan.backend import asarray, device, host_rng, rng, seed, to_numpy, use
 __version__ = "0.1.0"
 
 # Everything else is loaded when it is first used, so that `import minigan` takes hardly longer than `import numpy`.
-_MODULES = ("backend", "capture", "checkpoint", "cyclegan", "datasets", "doctor", "evaluation", "frechet", "gan", "gradcheck",
-            "initializers", "layers", "lesson", "losses", "machine", "metrics", "models", "optimizers", "parallel",
-            "penalties", "plots", "recipe", "rules", "schedules", "signs", "sums", "threads", "training", "translation")
-_CLASSES = {"CycleGAN": "cyclegan", "GAN": "gan", "Layer": "layers", "Sequential": "layers", "Translation": "translation"}
+_MODULES = ("backend", "cli", "cyclegan", "datasets", "engine", "files", "gan", "gradcheck", "layers", "losses", "metrics",
+            "models", "optimizers", "penalties", "plots", "regularizers", "training", "translation")
+_NAMES = {"CycleGAN": "cyclegan", "GAN": "gan", "Layer": "layers", "Sequential": "layers", "Translation": "translation",
+          "checkpoint": "training"}
 
-__all__ = ["asarray", "device", "host_rng", "rng", "seed", "to_numpy", "use", *_CLASSES, *_MODULES]
+__all__ = ["asarray", "device", "host_rng", "rng", "seed", "to_numpy", "use", *_NAMES, *_MODULES]
 
 
 def __getattr__(name):
-    if name in _CLASSES:
-        return getattr(importlib.import_module(f"minigan.{_CLASSES[name]}"), name)
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"minigan.{_NAMES[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"minigan.{name}")
     raise AttributeError(f"minigan has no {name!r}")

@@ -1,7 +1,8 @@
 """`python -m minigan`: what minigan found on this machine, and what would make it faster."""
 import sys
 
-from minigan import machine, terminal
+from minigan.cli import terminal
+from minigan.engine import machine
 
 
 def main():

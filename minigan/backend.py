@@ -6,13 +6,11 @@ Everywhere else one writes
     y = xp.exp(x)
 
 `xp` looks its functions up at every use, so `use("cuda")` after the import still takes effect. All that differs between
-the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device,
-making one kernel of a formula. (What a GPU needs to run a whole step as one graph is in capture.py and cublas.py; the only two
-kernels written in CUDA are in columns.py.)
+the two modules is in the functions below: moving arrays, reading one number, random generators, waiting for the device.
+What only makes things fast on one of them is in minigan/engine.
 """
 from __future__ import annotations  # so that the generators in the signatures do not load numpy.random
 
-import contextlib
 import functools
 import importlib
 import itertools
@@ -26,21 +24,18 @@ class _ArrayModule:
     """Stands for the array module that `use` chose: xp.exp is numpy.exp or cupy.exp."""
 
     def __getattr__(self, name):
-        return getattr(_module(), name)
+        return getattr(array_module(), name)
 
     def __repr__(self):
         return f"<the array module of {device()!r}>"
 
 
 xp = _ArrayModule()
-FORMULAS = []                   # all that is decorated with `fuse`
-PIECE_BYTES = 4 << 20           # of the columns of a convolution at a time, on a CPU
-GPU_PIECE_BYTES = 128 << 20     # and on a GPU; see `pieces`
 _chosen = None                  # the array module; None until something is first computed
 _device = None                  # "cpu", "cuda:0", "cuda:1" ...
 _tf32 = False
 _streams = None                 # the seeds of layers made without a generator; see `seed`
-_capture = None                 # the minigan.capture.Captured that is being captured now
+_capture = None                 # the minigan.engine.capture.Captured that is being captured now
 
 
 def use(device: str, tf32: bool | None = None) -> None:
@@ -96,7 +91,8 @@ def describe_gpu() -> str:
     return f"{cupy.cuda.runtime.getDeviceProperties(0)['name'].decode()}, CuPy {cupy.__version__}"
 
 
-def _module():
+def array_module():
+    """NumPy or CuPy itself."""
     if _chosen is None:
         use(os.environ.get("MINIGAN_DEVICE") or "cpu")
     return _chosen
@@ -109,13 +105,13 @@ def tf32() -> bool:
 
 def device() -> str:
     """The device in use: "cpu" or "cuda:N"."""
-    _module()
+    array_module()
     return _device
 
 
 def asarray(x, dtype=None):
     """x as an array on the device in use: the one door from host to device. No copy if it is there already."""
-    return _module().asarray(x, dtype=dtype)
+    return array_module().asarray(x, dtype=dtype)
 
 
 def to_numpy(x) -> np.ndarray:
@@ -126,7 +122,7 @@ def to_numpy(x) -> np.ndarray:
 def resident(x, share=0.5):
     """The host array x on the device, to stay there, if it takes no more than `share` of the memory that is free; else x
     itself. On the CPU that is the same."""
-    if _module() is np or x.nbytes > share * _module().cuda.runtime.memGetInfo()[0]:
+    if array_module() is np or x.nbytes > share * array_module().cuda.runtime.memGetInfo()[0]:
         return x
     return asarray(x)
 
@@ -148,73 +144,6 @@ def scalars(values) -> list[float]:
     return to_numpy(xp.stack([asarray(value) for value in values])).tolist()
 
 
-def fuse(formula):
-    """Decorator for an element-wise formula: on a GPU all its lines become one kernel, which reads and writes each array once;
-    on the CPU it is the plain function.
-
-    CuPy finds the kernel by calling the formula once with symbols in place of arrays. So it takes its arguments by position,
-    arrays and Python numbers; computes with operators and functions of xp only (no method but astype, no index but [...],
-    no sums); returns arrays of one shape, that of all its arguments together; and lets no two numbers meet: CuPy would
-    compute 1 - beta, both Python floats, in float16. tests/test_fuse.py holds every formula against that.
-    """
-    kernels = {}
-
-    @functools.wraps(formula)
-    def late(*arguments):
-        module = _module()
-        if module is np:
-            return formula(*arguments)
-        if module not in kernels:
-            kernels[module] = module.fuse(kernel_name=formula.__name__)(formula)
-        return kernels[module](*arguments)
-
-    FORMULAS.append(late)
-    return late
-
-
-def kernel(name, text):
-    """On a GPU: `text`, some lines of CUDA, as a function kernel(a, out). They run once for each element b of the array `out`,
-    which is number i of it, all side by side; a[j] are the elements of the array `a`, and T is the type of both. It is
-    compiled at its first use. For what no formula of `fuse` can say."""
-    return _kernel(_module(), name, text)
-
-
-@functools.cache
-def _kernel(module, name, text):
-    return module.ElementwiseKernel("raw T a", "T b", text, name)
-
-
-def each_step(function, dtype):
-    """function(), a tuple of Python floats that the host finds anew for each step: a learning rate that falls, the t in
-    Adam's formula. All such numbers come by this door: a step that is captured as a CUDA graph (minigan/capture.py) would
-    repeat those of its first run for ever, so there they come as arrays of one number, which are written before each run."""
-    return function() if _capture is None else _capture.each_step(function, dtype)
-
-
-def fixed(function):
-    """function(), a decision of the host on which the form of the step depends: whether there is noise at all. When it
-    changes, a captured step is captured anew."""
-    return function() if _capture is None else _capture.fixed(function)
-
-
-@contextlib.contextmanager
-def capturing(capture):
-    """While the block runs, `each_step` and `fixed` go to `capture`, the step that is being captured; gives CuPy."""
-    global _capture
-    _capture = capture
-    try:
-        yield _module()
-    finally:
-        _capture = None
-
-
-def pieces(N, bytes_each):
-    """Slices that cut N things, of so many bytes each, into pieces: on a CPU they fit into a core's share of the caches; a GPU
-    wants much work at once, and its pieces only have to leave room in its memory for other things."""
-    n = max(1, (PIECE_BYTES if device() == "cpu" else GPU_PIECE_BYTES) // bytes_each)
-    return [slice(i, min(i + n, N)) for i in range(0, N, n)]
-
-
 def quiet():
     """While the block runs, NumPy does not warn of numbers that overflow: they are looked for and put right. (CuPy never
     warns.)"""
@@ -223,13 +152,13 @@ def quiet():
 
 def overflowed(x):
     """Whether a number in x is not finite. On a GPU, where the answer would have to be waited for, it is no."""
-    return _module() is np and not np.isfinite(x).all()
+    return array_module() is np and not np.isfinite(x).all()
 
 
 def synchronize() -> None:
     """Wait until the device has done all that was asked of it (a GPU works behind the program's back)."""
-    if _module() is not np:
-        _module().cuda.Device().synchronize()
+    if array_module() is not np:
+        array_module().cuda.Device().synchronize()
 
 
 def seed(number: int) -> None:
@@ -260,9 +189,9 @@ def host_rng(seed) -> np.random.Generator:
 def rng(seed):
     """Generator on the device, for noise and dropout: the methods `random`, `standard_normal` and `integers`, which
     NumPy and CuPy share. The same seed gives the same numbers on one kind of device, other numbers on the other."""
-    if _module() is np:
+    if array_module() is np:
         return host_rng(seed)
-    random = _module().random       # CuPy's default keeps hundreds of thousands of generators, and moves all of them
+    random = array_module().random       # CuPy's default keeps hundreds of thousands of generators, and moves all of them
     make = functools.partial(random.Philox4x3210, size=64 * 256)            # at each draw; these are plenty for a batch
     return random.Generator(_seeded(make, seed))
 

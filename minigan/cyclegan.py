@@ -17,9 +17,10 @@ Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (
 """
 import numpy as np
 
+from minigan.arguments import check_batch, check_range, check_whole
 from minigan.backend import asarray, xp
-from minigan.checks import check_batch, check_range, check_whole
-from minigan.translation import bind, l1, named, pull_of_D, step_D
+from minigan.losses import l1
+from minigan.translation import bind, named, pull_of_D, step_D
 
 
 class CycleGAN:

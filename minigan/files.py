@@ -1,9 +1,14 @@
 """Folders that can be written, one run in each, and files that are written whole or not at all."""
 import contextlib
+import io
 import itertools
+import math
 import os
 import tempfile
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 try:
     import fcntl
@@ -92,3 +97,54 @@ def alone_in(folder):
         except OSError:                                # a file system that has no locks; then there is none
             pass
         yield
+
+
+# --- pictures: arrays (height, width, 1 or 3) of uint8 ---
+
+def save_picture(path, picture):
+    """Write a picture as PNG."""
+    file = io.BytesIO()
+    _pillow(picture).save(file, "PNG")
+    write_whole(path, file.getvalue())
+
+
+def read_picture(path, shape=None):
+    """A PNG as `save_picture` writes it, or the first frame of a GIF, as a picture.
+
+    Errors    ValueError, one sentence, for anything else, and for a picture of another shape than `shape`
+    """
+    try:
+        if not Path(path).is_file():                   # a named pipe would be waited for
+            raise ValueError("it is no file")
+        with Image.open(path, formats=("PNG", "GIF")) as image:
+            if image.format == "PNG" and image.mode not in ("L", "RGB"):           # those that save_picture writes
+                raise ValueError(f"its mode is {image.mode}")
+            picture = np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+    except Exception as error:  # noqa: BLE001          Pillow raises almost anything on a damaged file
+        raise ValueError(f"plots: expected a PNG or a GIF, cannot read {path} ({error})") from None
+    if shape not in (None, picture.shape):
+        raise ValueError(f"plots: expected a picture of shape {shape}, got {picture.shape} in {path}")
+    return picture
+
+
+def save_gif(path, frames, seconds_per_frame=0.1):
+    """Write a film as an animated GIF that repeats for ever and holds its last frame for two seconds.
+
+    Shapes    frames: pictures of one shape
+    Units     GIF counts time in hundredths of a second; many viewers show no frame for less than two of them
+    Errors    ValueError for no frames or frames of several shapes
+    """
+    if not 0 <= seconds_per_frame < math.inf:
+        raise ValueError(f"plots.save_gif: seconds_per_frame must be at least 0 and finite, got {seconds_per_frame!r}")
+    shapes = {frame.shape for frame in frames}
+    if len(shapes) != 1:
+        raise ValueError(f"plots.save_gif: expected frames of one shape, got {sorted(shapes) or 'none'}")
+    images = [_pillow(frame).quantize(256, dither=Image.Dither.NONE) for frame in frames]     # GIF has 256 colours
+    durations = [round(1000 * seconds_per_frame)] * (len(frames) - 1) + [2000]
+    file = io.BytesIO()
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+    write_whole(path, file.getvalue())
+
+
+def _pillow(picture):
+    return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)

@@ -10,16 +10,26 @@ Each direction needs a part of D only, and asks for that part only: the D step n
 (input_grad=False), the G step none with respect to D's parameters (param_grads=False).
 
 Many tricks that keep a GAN stable are layers in front of D, to which D's backward passes the gradient on as to any layer:
-noise and augmentation, for real and fake alike, are the `eye`. A conditional GAN appends the label to what both networks get.
+noise and augmentation, for real and fake alike, are the `preprocess_D`. A conditional GAN appends the label to what both networks get.
 """
 import copy
 
-from minigan import backend, checks
+from minigan import backend
+from minigan.arguments import (
+    BYTES,
+    brief,
+    check_array,
+    check_batch,
+    check_game,
+    check_labels,
+    check_object,
+    check_range,
+    check_whole,
+    one_hot,
+)
 from minigan.backend import xp
-from minigan.capture import capture_training
-from minigan.checks import BYTES, brief, check_array, check_game, check_labels, check_object, check_range, check_whole, one_hot
 from minigan.layers import Dense, Sequential
-from minigan.sums import mean
+from minigan.layers.statistics import mean
 
 
 class GAN:
@@ -33,8 +43,8 @@ class GAN:
     latent_dim       the length of z; found by itself where G begins with a Dense layer
     classes          of a conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784): G takes (N, latent_dim + classes), D takes
                      (N, ..., C + classes): behind the rest the label, one-hot; for D it is the same at every pixel
-    eye              a layer without parameters, or a Sequential of some, through which D sees real and fake samples in
-                     training (`judge`)
+    preprocess_D              a layer without parameters, or a Sequential of some, through which D sees real and fake samples in
+                     training (`discriminate`)
     augment          the same for the real samples alone
     penalty          of minigan.penalties: WGANGP(rng) or R1(); its gradient is added in every D step
     average          weight of the old value in a moving average of G's parameters, which `sample` then uses; 0: none
@@ -42,27 +52,27 @@ class GAN:
     D sees real and fake images in two passes, so a BatchNorm in D normalises each by its own statistics.
     """
 
-    def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None, *, classes=0, eye=None,
+    def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None, *, classes=0, preprocess_D=None,
                  augment=None, penalty=None, average=0.0):
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
         check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
         check_whole("GAN", 0, classes=classes)
         check_range("GAN", average=(average, 0, 1))
-        for name, part, example, attribute in (("eye", eye, "minigan.layers.InstanceNoise(0.1)", "backward"),
+        for name, part, example, attribute in (("preprocess_D", preprocess_D, "minigan.layers.InstanceNoise(0.1)", "backward"),
                                                ("augment", augment, "minigan.layers.RandomFlip()", "backward"),
                                                ("penalty", penalty, "minigan.penalties.R1()", "rng")):
             if part is not None:
                 check_object("GAN", name, part, example, attribute)
-        eye, augment = (Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
-                        for layer in (eye, augment))
-        if eye.size or augment.size:
-            raise ValueError("GAN: eye and augment have parameters, which no optimizer would train; put such layers into D")
-        if eye.group_size() > 1 or augment.group_size() > 1:
-            raise ValueError("GAN: eye and augment keep the number of samples; put a Pack into D")
+        preprocess_D, augment = (Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
+                        for layer in (preprocess_D, augment))
+        if preprocess_D.size or augment.size:
+            raise ValueError("GAN: preprocess_D and augment have parameters, which no optimizer would train; put such layers into D")
+        if preprocess_D.group_size() > 1 or augment.group_size() > 1:
+            raise ValueError("GAN: preprocess_D and augment keep the number of samples; put a Pack into D")
         self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, length_of_z(G, latent_dim, classes)
         self.classes, self.penalty, self.average = classes, penalty, average
-        self.eye, self.augment = eye, augment
+        self.preprocess_D, self.augment = preprocess_D, augment
         self.optimizer_G, self.optimizer_D = optimizer_G, optimizer_D
         optimizer_G.bind(G)
         optimizer_D.bind(D)
@@ -74,7 +84,7 @@ class GAN:
 
     def networks(self):
         """All networks by name: G and D, and those of the options in use."""
-        options = {"eye": self.eye, "augment": self.augment, "G_average": self.G_average}
+        options = {"preprocess_D": self.preprocess_D, "augment": self.augment, "G_average": self.G_average}
         return {"G": self.G, "D": self.D} | {name: network for name, network in options.items() if network}
 
     def stateful(self):
@@ -121,17 +131,6 @@ class GAN:
         self._step_G()
         return loss_D, loss_G
 
-    def capture(self, noise):
-        """train_step as a function step(real, labels=None) -> (loss_D, loss_G), with z from the device generator `noise`.
-
-        On a GPU the whole step becomes one CUDA graph (minigan/capture.py), which is recorded at the first call, and again
-        when the batch has another shape or dtype or a noise begins or ends. It follows the learning rates and
-        InstanceNoise.sigma; all other numbers that are not arrays (alpha, the weight of a penalty ...) stay as they were.
-        The two losses and `scores` are the same arrays at every call: read them before the next. On the CPU it is the plain
-        step.
-        """
-        return capture_training(self, noise)
-
     # --- the parts of a step ---
 
     def _discriminator_gradient(self, real, fake, labels):
@@ -140,14 +139,14 @@ class GAN:
         check_samples(real, fake)
         if self.augment:
             real, _ = self.augment.forward(real)
-        logits_real, cache_real = self.judge(real, labels)
-        logits_fake, cache_fake = self.judge(fake, labels)
+        logits_real, cache_real = self.discriminate(real, labels)
+        logits_fake, cache_fake = self.discriminate(fake, labels)
         self.scores = mean(loss.score(logits_real)), mean(loss.score(logits_fake))
 
         loss_D, dlogits_real, dlogits_fake = loss.discriminator(logits_real, logits_fake)
         D.zero_grad()
-        self.judge_backward(dlogits_real, cache_real, input_grad=False)
-        self.judge_backward(dlogits_fake, cache_fake, input_grad=False)
+        self.discriminate_backward(dlogits_real, cache_real, input_grad=False)
+        self.discriminate_backward(dlogits_fake, cache_fake, input_grad=False)
         if self.penalty is not None:
             (seen_real, *_), (seen_fake, *_) = cache_real, cache_fake
             loss_D = loss_D + self.penalty(D, seen_real, seen_fake, self.classes)
@@ -156,7 +155,7 @@ class GAN:
     def _generator_gradient(self, logits_fake, cache_fake, cache_G):
         """loss_G with its gradient in G.dtheta; D is only passed."""
         loss_G, dlogits_fake = self.loss.generator(logits_fake)
-        dfake = self.judge_backward(dlogits_fake, cache_fake, param_grads=False)
+        dfake = self.discriminate_backward(dlogits_fake, cache_fake, param_grads=False)
         self.G.zero_grad()
         self.G.backward(dfake, cache_G, input_grad=False)
         return loss_G
@@ -172,23 +171,23 @@ class GAN:
     def _look_again(self, x, labels):
         """A forward pass of D that leaves D's states as they are: the D step has moved them, or D is not in training."""
         with self.D.keep_states():
-            return self.judge(x, labels)
+            return self.discriminate(x, labels)
 
     # --- what the networks get ---
 
-    def judge(self, x, labels=None):
-        """D's logits for x, seen through the eye and with its labels, and a cache for judge_backward."""
-        seen, cache_eye = self.eye.forward(x) if self.eye else (x, None)
+    def discriminate(self, x, labels=None):
+        """D's logits for x, seen through the preprocess_D and with its labels, and a cache for discriminate_backward."""
+        seen, cache_preprocess = self.preprocess_D.forward(x) if self.preprocess_D else (x, None)
         seen = self.with_labels(seen, labels)
         logits, cache_D = self.D.forward(seen)
-        return logits, (seen, cache_eye, cache_D)
+        return logits, (seen, cache_preprocess, cache_D)
 
-    def judge_backward(self, dlogits, cache, param_grads=True, input_grad=True):
-        _, cache_eye, cache_D = cache
+    def discriminate_backward(self, dlogits, cache, param_grads=True, input_grad=True):
+        _, cache_preprocess, cache_D = cache
         dx = self.D.backward(dlogits, cache_D, param_grads, input_grad)
         if self.classes and input_grad:
             dx = dx[..., :-self.classes]        # the labels are given, nobody can move them
-        return self.eye.backward(dx, cache_eye) if self.eye and input_grad else dx
+        return self.preprocess_D.backward(dx, cache_preprocess) if self.preprocess_D and input_grad else dx
 
     def with_labels(self, x, labels):
         if self.classes:
@@ -240,7 +239,7 @@ def length_of_z(G, latent_dim, classes):
 def check_samples(real, fake):
     """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes, and are finite
     numbers."""
-    checks.check_batch("GAN", real=real)
+    check_batch("GAN", real=real)
     if not hasattr(getattr(real, "dtype", None), "kind") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
         return                                         # D says what else a batch must be
     shape = real.shape[1:]

@@ -19,9 +19,9 @@ import dataclasses
 
 import numpy as np
 
-from minigan import differences
 from minigan.backend import asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy, xp
-from minigan.differences import central_difference as central_difference
+from minigan.layers import differences
+from minigan.layers.differences import central_difference as central_difference
 
 
 @dataclasses.dataclass

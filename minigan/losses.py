@@ -12,9 +12,10 @@ Two functions carry the cross-entropy losses, with s(x) = 1/(1 + e⁻ˣ) the sig
 So the log of a probability is never taken: for a logit of -200 that would be log(0) in float32. `value` and `dlogits` are
 a number to be minimised and its derivative: D and G each minimise their own.
 """
-from minigan.backend import fuse, xp
-from minigan.checks import check_array, is_number
-from minigan.sums import mean
+from minigan.arguments import check_array, is_number, one_hot
+from minigan.backend import xp
+from minigan.engine import fuse
+from minigan.layers.statistics import mean, mean_square
 
 
 @fuse
@@ -31,7 +32,7 @@ def sigmoid(x):
 
 
 # Each of the following is the part of one network's batch, of N logits: the value of every sample, still to be averaged, and
-# the derivative of the average. On a GPU each is one kernel (backend.fuse).
+# the derivative of the average.
 
 @fuse
 def as_real(a, rest, N):
@@ -236,3 +237,47 @@ def by_name(name, **options):
     if loss is None:
         raise ValueError(f"there is no loss {name!r}; there are {', '.join(LOSSES)}")
     return loss(**options)
+
+
+# --- how far y is from a target: (value, dy), the mean over all elements ---
+
+def l1(y, target):
+    """mean |y - t|;  dy = sign(y - t)/M for M elements, 0 at the kink. Its best guess is the median of all answers."""
+    check_alike("l1", y, target)
+    difference = y - target
+    return mean(xp.abs(difference)), xp.sign(difference) / y.size
+
+
+def l2(y, target):
+    """mean (y - t)²;  dy = 2 (y - t)/M. Its best guess is the mean of all answers."""
+    check_alike("l2", y, target)
+    difference = y - target
+    return mean_square(difference), (2 / y.size) * difference
+
+
+def check_alike(name, y, target):
+    check_array(name, "target", target)
+    if y.shape != target.shape or y.dtype != target.dtype or y.size == 0:
+        raise ValueError(f"{name}: expected two arrays alike and not empty, got {y.shape} {y.dtype} and {target.shape} "
+                         f"{target.dtype}")
+
+
+# --- classes ---
+
+def log_softmax(logits):
+    """log p_k = l_k - log Σ_j e^(l_j); subtracting the largest logit first changes nothing but the overflow."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def softmax_cross_entropy(logits, labels):
+    """Value and gradient of the classifier's loss: the mean of -log p_label, with p = softmax(logits).
+
+    ∂(-log p_label)/∂l_k = p_k - [k = label];   logits (N, K), labels (N,) whole numbers from 0 to K - 1
+    """
+    if logits.ndim != 2 or logits.size == 0:
+        raise ValueError(f"softmax_cross_entropy: expected logits (N, K), got {logits.shape}")
+    right = one_hot("softmax_cross_entropy", labels, *logits.shape, logits.dtype)
+    log_p = log_softmax(logits)
+    of_the_label = right * xp.where(right == 0, 0.0, log_p)            # log_p of another class may be -inf
+    return -(of_the_label / len(logits)).sum(), (xp.exp(log_p) - right) / len(logits)

@@ -6,9 +6,8 @@ image at each convolution; the sizes are in the comments.
 """
 import math
 
+from minigan.arguments import check_whole
 from minigan.backend import rng as device_rng
-from minigan.checks import check_whole
-from minigan.initializers import glorot_uniform, normal
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -24,6 +23,7 @@ from minigan.layers import (
     Sequential,
     Tanh,
 )
+from minigan.layers.initializers import glorot_uniform, normal
 
 DCGAN_INIT = normal(0.02)                              # Radford, Metz & Chintala 2016, section 4
 

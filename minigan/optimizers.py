@@ -5,17 +5,17 @@ every network needs one of its own: an Adam that is shared mixes the averages of
 """
 import math
 
-from minigan import parallel
-from minigan.backend import asarray, each_step, fuse, to_numpy, xp
-from minigan.checks import brief, check_object, check_range
-from minigan.sums import hypot
+from minigan.arguments import brief, check_object, check_range
+from minigan.backend import asarray, to_numpy, xp
+from minigan.engine import fuse, this_step
+from minigan.layers.statistics import hypot
 
 
 class Optimizer:
     """bind(network) once, then step() once the gradient is in dtheta; `state` and `set_state` are for checkpoints."""
 
     network = None
-    rules = ()                                         # of minigan.rules: clipping, penalties on weights, decay
+    regularizers = ()                                  # of minigan.regularizers: clipping, penalties on weights, decay
     vector_names = ()                                  # the vectors, as long as theta, that it keeps
 
     def check_free(self):
@@ -32,25 +32,23 @@ class Optimizer:
             setattr(self, name, xp.zeros_like(network.theta))
 
     def step(self):
-        """One step of theta, with the gradient that is in dtheta. Every coordinate goes its own way, so the vectors can be
-        cut into parts for the cores, and into pieces that stay in the caches from the first line of `update` to the last."""
+        """One step of theta, with the gradient that is in dtheta."""
         if self.network is None:
             raise ValueError(f"{type(self).__name__}: steps no network yet; bind(network) comes first")
-        lr, *numbers = each_step(self.numbers, self.network.theta.dtype)
-        for rule in self.rules:
-            rule.before(self.network, lr)
-        vectors = self.network.theta, self.network.dtheta, *(getattr(self, name) for name in self.vector_names)
-        parallel.in_pieces(lambda part: self.update(*(vector[part] for vector in vectors), lr, *numbers), self.network.theta)
-        for rule in self.rules:
-            rule.after(self.network, lr)
+        lr, *corrections = this_step(self.count_step, self.network.theta.dtype)
+        for regularizer in self.regularizers:
+            regularizer.before(self.network, lr)
+        self.update(self.network.theta, self.network.dtheta, lr, *corrections)
+        for regularizer in self.regularizers:
+            regularizer.after(self.network, lr)
 
-    def numbers(self):
-        """Counts the step; the numbers of `update` that change from step to step, the learning rate first."""
+    def count_step(self):
+        """Step t + 1 begins. Returns what differs from step to step: the learning rate, then what t corrects in Adam."""
         self.t += 1
         return (self.lr,)
 
-    def update(self, theta, dtheta, *vectors_and_numbers):
-        """The formula of the step, on any part of the vectors, in place."""
+    def update(self, theta, dtheta, lr, *corrections):
+        """The formula of the step: theta is changed in place."""
         raise NotImplementedError
 
     def state(self):
@@ -66,12 +64,12 @@ class Optimizer:
         self.t = int(to_numpy(state["t"]))
 
 
-def checked_rules(owner, rules):
-    if not isinstance(rules, (list, tuple)):
-        raise TypeError(f"{owner}: rules must be a list, [minigan.rules.ClipNorm(1.0)], got {brief(rules)}")
-    for rule in rules:
-        check_object(owner, "a rule", rule, "minigan.rules.ClipNorm(1.0)", "before", "after")
-    return tuple(rules)
+def checked(owner, regularizers):
+    if not isinstance(regularizers, (list, tuple)):
+        raise TypeError(f"{owner}: regularizers must be a list, [minigan.regularizers.ClipNorm(1.0)], got {brief(regularizers)}")
+    for regularizer in regularizers:
+        check_object(owner, "a regularizer", regularizer, "minigan.regularizers.ClipNorm(1.0)", "before", "after")
+    return tuple(regularizers)
 
 
 class SGD(Optimizer):
@@ -83,12 +81,12 @@ class SGD(Optimizer):
 
     vector_names = ("velocity",)
 
-    def __init__(self, lr, momentum=0.0, *, rules=()):
+    def __init__(self, lr, momentum=0.0, *, regularizers=()):
         check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
-        self.lr, self.momentum, self.rules = float(lr), float(momentum), checked_rules("SGD", rules)
+        self.lr, self.momentum, self.regularizers = float(lr), float(momentum), checked("SGD", regularizers)
 
-    def update(self, theta, dtheta, velocity, lr):
-        sgd(theta, dtheta, velocity, lr, self.momentum)
+    def update(self, theta, dtheta, lr):
+        sgd(theta, dtheta, self.velocity, lr, self.momentum)
 
 
 @fuse
@@ -115,18 +113,18 @@ class Adam(Optimizer):
 
     vector_names = ("m", "root")
 
-    def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8, *, rules=()):
+    def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8, *, regularizers=()):
         check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
         self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
-        self.rules = checked_rules("Adam", rules)
+        self.regularizers = checked("Adam", regularizers)
 
-    def numbers(self):
-        return *super().numbers(), 1 - self.beta1 ** self.t, math.sqrt(1 - self.beta2 ** self.t)
+    def count_step(self):
+        return *super().count_step(), 1 - self.beta1 ** self.t, math.sqrt(1 - self.beta2 ** self.t)
 
-    def update(self, theta, dtheta, m, root, lr, weights_m, root_weights_v):
+    def update(self, theta, dtheta, lr, weights_m, root_weights_v):
         eps = max(self.eps, float(xp.finfo(theta.dtype).tiny))         # where all gradients were 0, the step is 0, not 0/0
-        adam(theta, dtheta, m, root, lr, self.beta1, 1 - self.beta1, math.sqrt(self.beta2), math.sqrt(1 - self.beta2), eps,
-             weights_m, root_weights_v)
+        adam(theta, dtheta, self.m, self.root, lr, self.beta1, 1 - self.beta1, math.sqrt(self.beta2),
+             math.sqrt(1 - self.beta2), eps, weights_m, root_weights_v)
 
 
 @fuse

@@ -31,11 +31,11 @@ All functions ADD their gradient to D.dtheta, as backward does, and return the v
 Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1); Drucker & LeCun
           1992, "Improving generalization performance using double backpropagation"
 """
+from minigan.arguments import check_array, check_between, check_object, check_range, check_whole
 from minigan.backend import xp
-from minigan.checks import check_array, check_between, check_object, check_range, check_whole
 from minigan.layers import BatchNorm
 from minigan.layers.layer import Layer
-from minigan.sums import mean_square, norm
+from minigan.layers.statistics import mean_square, norm
 
 INF = float("inf")
 

@@ -4,18 +4,36 @@ A picture is an array (height, width, 1 or 3) of uint8; a film is a list of pict
 orange means fake. Arrays may live on the GPU. Nothing needs a display: figures are plain objects, drawn by Agg, and no
 state of pyplot is touched. Every file appears whole or not at all; OSError if its folder is missing or closed.
 """
-import io
 import math
-from pathlib import Path
+import os
+import sys
 
 import numpy as np
-from PIL import Image
 
+from minigan.arguments import check_whole
 from minigan.backend import asarray, to_numpy
-from minigan.checks import check_range, check_whole
-from minigan.drawing import Figure, FigureCanvasAgg, LinearSegmentedColormap
-from minigan.files import write_whole
+from minigan.files import read_picture as read_picture
+from minigan.files import save_gif as save_gif
+from minigan.files import save_picture
 from minigan.losses import sigmoid
+
+# matplotlib cannot be imported where MPLBACKEND names a backend that is not installed, and a program inherits the environment
+# of what started it. (A notebook's kernel sets it to a backend of its own.) So this is the only file that imports it.
+_backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+try:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+finally:
+    if _backend is not None:
+        os.environ["MPLBACKEND"] = _backend
+try:
+    if _backend:
+        matplotlib.rcParams["backend"] = _backend      # as matplotlib does, for those who draw with pyplot beside minigan
+except ValueError:
+    pass
+
 
 REAL, FAKE = "#08519c", "#c2410c"
 LOSS_D, LOSS_G = "#6a3d9a", "#1b7837"
@@ -210,58 +228,8 @@ def _curves(ax, log, lines):
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9, frameon=False)       # beside it, over no curve
 
 
-# --- files ---
-
 def rasterize(figure):
     """A matplotlib Figure as a picture (height, width, 3): its size in inches times its dpi."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def save_picture(path, picture):
-    """Write a picture as PNG."""
-    file = io.BytesIO()
-    _pillow(picture).save(file, "PNG")
-    write_whole(path, file.getvalue())
-
-
-def read_picture(path, shape=None):
-    """A PNG as `save_picture` writes it, or the first frame of a GIF, as a picture.
-
-    Errors    ValueError, one sentence, for anything else, and for a picture of another shape than `shape`
-    """
-    try:
-        if not Path(path).is_file():                   # a named pipe would be waited for
-            raise ValueError("it is no file")
-        with Image.open(path, formats=("PNG", "GIF")) as image:
-            if image.format == "PNG" and image.mode not in ("L", "RGB"):           # those that save_picture writes
-                raise ValueError(f"its mode is {image.mode}")
-            picture = np.atleast_3d(np.asarray(image if image.mode == "L" else image.convert("RGB")))
-    except Exception as error:  # noqa: BLE001          Pillow raises almost anything on a damaged file
-        raise ValueError(f"plots: expected a PNG or a GIF, cannot read {path} ({error})") from None
-    if shape not in (None, picture.shape):
-        raise ValueError(f"plots: expected a picture of shape {shape}, got {picture.shape} in {path}")
-    return picture
-
-
-def save_gif(path, frames, seconds_per_frame=0.1):
-    """Write a film as an animated GIF that repeats for ever and holds its last frame for two seconds.
-
-    Shapes    frames: pictures of one shape
-    Units     GIF counts time in hundredths of a second; many viewers show no frame for less than two of them
-    Errors    ValueError for no frames or frames of several shapes
-    """
-    check_range("plots.save_gif", seconds_per_frame=(seconds_per_frame, 0, math.inf))
-    shapes = {frame.shape for frame in frames}
-    if len(shapes) != 1:
-        raise ValueError(f"plots.save_gif: expected frames of one shape, got {sorted(shapes) or 'none'}")
-    images = [_pillow(frame).quantize(256, dither=Image.Dither.NONE) for frame in frames]     # GIF has 256 colours
-    durations = [round(1000 * seconds_per_frame)] * (len(frames) - 1) + [2000]
-    file = io.BytesIO()
-    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
-    write_whole(path, file.getvalue())
-
-
-def _pillow(picture):
-    return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)

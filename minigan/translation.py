@@ -17,34 +17,10 @@ it sees, and the loss is the mean over all of them (a "PatchGAN").
 
 Source    Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004 (pix2pix: a D that sees the source, L1, weight 100, patches)
 """
+from minigan.arguments import check_batch, check_game, check_object, check_range
 from minigan.backend import xp
-from minigan.checks import check_array, check_batch, check_game, check_object, check_range
-from minigan.sums import mean, mean_square
+from minigan.losses import l1
 
-# --- fidelity: how far y is from the target, (value, dy), the mean over all elements ---
-
-def l1(y, target):
-    """mean |y - t|;  dy = sign(y - t)/M for M elements, 0 at the kink. Its best guess is the median of all answers."""
-    _check("l1", y, target)
-    difference = y - target
-    return mean(xp.abs(difference)), xp.sign(difference) / y.size
-
-
-def l2(y, target):
-    """mean (y - t)²;  dy = 2 (y - t)/M. Its best guess is the mean of all answers."""
-    _check("l2", y, target)
-    difference = y - target
-    return mean_square(difference), (2 / y.size) * difference
-
-
-def _check(name, y, target):
-    check_array(name, "target", target)
-    if y.shape != target.shape or y.dtype != target.dtype or y.size == 0:
-        raise ValueError(f"{name}: expected two arrays alike and not empty, got {y.shape} {y.dtype} and {target.shape} "
-                         f"{target.dtype}")
-
-
-# --- the model ---
 
 class Translation:
     """A generator that translates images, a discriminator, and their game.
@@ -62,7 +38,7 @@ class Translation:
 
     def __init__(self, G, D, loss, optimizer_G, optimizer_D, fidelity=l1, weight=100.0, adversarial=1.0, conditional=False):
         check_range("Translation", weight=(weight, 0, float("inf")), adversarial=(adversarial, 0, float("inf")))
-        check_object("Translation", "fidelity", fidelity, "minigan.translation.l1", "__call__")
+        check_object("Translation", "fidelity", fidelity, "minigan.losses.l1", "__call__")
         bind("Translation", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
         self.G, self.D, self.loss, self.fidelity, self.conditional = G, D, loss, fidelity, conditional
         self.optimizers = [optimizer_G, optimizer_D]

@@ -45,7 +45,7 @@ from minigan.layers import (
 class Parabola(Layer):
     """y = a·x² + b·x + c, with three numbers a feature to learn: a layer with weights as a reader would write it."""
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, C, dtype="float32"):
         for name in "abc":

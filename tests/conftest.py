@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import minigan as mg
-from minigan import cublas, parallel
+from minigan.engine import cublas
+from minigan.engine import shards as parallel
 
 # Fixed examples, so that a red run can be repeated, and no deadline: shared machines are slow at times.
 settings.register_profile("minigan", deadline=None, derandomize=True, max_examples=25,

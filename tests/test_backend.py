@@ -58,7 +58,7 @@ def test_tf32_is_a_switch(standin, monkeypatch, environment, argument, on):
         monkeypatch.setenv("MINIGAN_TF32", environment)
     mg.use("cuda", tf32=argument)
     assert mg.backend.tf32() is on and standin.compute_types[-1] == ("float32", 7 if on else 1)
-    assert ("TF32", "on" if on else "off: products are float32") in mg.machine.describe()
+    assert ("TF32", "on" if on else "off: products are float32") in mg.engine.machine.describe()
     mg.use("cpu")                                      # where the environment variable says nothing
     assert mg.backend.tf32() is False
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import batches
+from minigan.training import batches
 
 
 @pytest.mark.parametrize("n, size", [(10, 3), (10, 10), (3, 7), (7, 1), (12, 4), (5, 10)])

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import checkpoint, cublas, parallel, recipe
 from minigan.backend import asarray, each_step, fixed, host_rng, to_numpy, xp
-from minigan.capture import Captured, capture
+from minigan.cli import recipe
+from minigan.engine import cublas
+from minigan.engine import shards as parallel
+from minigan.engine.capture import Captured, capture
+from minigan.training import checkpoint
 
 STEPS = 20
 SHAPES = {"mlp_gan": (8, 8, 1), "dcgan_28": (28, 28, 1), "dcgan_64": (64, 64, 3), "dcgan_64_stem": (64, 64, 3),
@@ -93,9 +96,9 @@ def test_no_rule_penalty_or_stabilizer_is_forgotten():
     gans = [game(**options)[0] for options in OPTIONS.values()]
     used = {type(rule) for gan in gans for rule in (*gan.optimizer_G.rules, *gan.optimizer_D.rules)}
     used |= {type(gan.penalty) for gan in gans}
-    known = {value for module in (mg.rules, mg.penalties) for value in vars(module).values()
+    known = {value for module in (mg.regularizers, mg.penalties) for value in vars(module).values()
              if isinstance(value, type) and value.__module__ == module.__name__}
-    assert known - used == {mg.rules.Rule}
+    assert known - used == {mg.regularizers.Regularizer}
     neutral = {"penalty_weight", "n_critic", "generator_from", "init_from"}        # of the loop, or of another option
     assert set(recipe.STABILIZERS) - {name for options in OPTIONS.values() for name in options} <= neutral
 

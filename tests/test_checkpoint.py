@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan import checkpoint, files
+from minigan import files
 from minigan.backend import to_numpy
-from minigan.checkpoint import CheckpointError
 from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, InstanceNorm, LeakyReLU, ReLU, Sequential, Tanh
 from minigan.losses import NonSaturating
 from minigan.optimizers import SGD, Adam
+from minigan.training import checkpoint
+from minigan.training.checkpoint import CheckpointError
 
 
 def make_gan(seed=0, dtype="float32", width=6, batch_norm=True, dropout=0.3, optimizer=Adam):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import checkpoint, doctor
-from minigan.doctor import Doctor, diagnose
 from minigan.layers import BatchNorm, Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Residual, Sequential, Tanh
-from minigan.signs import accuracies, mean_distance
+from minigan.training import checkpoint, doctor
+from minigan.training.doctor import Doctor, diagnose
+from minigan.training.symptoms import accuracies, mean_distance
 
 WELL = dict(accuracy_real=0.8, accuracy_fake=0.75, spread=1.0, push=0.6, gradient_G=1.0, gradient_D=1.0, diversity=0.9,
             loss_G=1.2, saturated=0.3, saturated_real=0.4, real_min=-1.0, real_max=1.0) | {"dead_G.1": 0.1}

@@ -12,7 +12,7 @@ EXAMPLES = TESTS.parent / "examples"
 ON_STANDIN = """
 import runpy, sys
 import fakecupy
-from minigan import cublas
+from minigan.engine import cublas
 sys.modules["cupy"], cublas.library = fakecupy, fakecupy.cublas_library
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

@@ -10,7 +10,7 @@ import pytest
 
 import minigan as mg
 from minigan import datasets, files, plots
-from minigan.log import Log
+from minigan.training.log import Log
 
 ROOT = Path(__file__).parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="other systems have no umask")
@@ -68,7 +68,7 @@ def test_a_log_that_could_not_be_written_is_written_once_later(tmp_path, monkeyp
     log = Log(tmp_path / "log.csv")
     log.begin()
     log.add((1, 0.25, 0.5, 0.75, 1.0))
-    monkeypatch.setattr("minigan.log.os.fsync", full)
+    monkeypatch.setattr("minigan.training.log.os.fsync", full)
     with pytest.raises(OSError, match="log.csv"):
         log.flush(sync=True)
     monkeypatch.undo()

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import backend, capture
+from minigan import backend
 from minigan.backend import asarray, fuse, to_numpy, xp
+from minigan.engine import capture
 
 for _module in ("losses", "optimizers", "layers"):
     importlib.import_module(f"minigan.{_module}")

@@ -125,12 +125,12 @@ def test_without_options_nothing_is_drawn_or_changed():
             gan.train_step(*batch(dtype="float32")[:2])
         return gan.G.theta.tobytes() + gan.D.theta.tobytes()
 
-    assert theta() == theta(eye=Sequential(), augment=None, penalty=None, average=0.0) == theta(average=0.5)
+    assert theta() == theta(preprocess_D=Sequential(), augment=None, penalty=None, average=0.0) == theta(average=0.5)
 
 
 def test_an_eye_may_be_a_layer_by_itself():
     def dtheta(eye):
-        gan = make_gan(classes=0, eye=eye)
+        gan = make_gan(classes=0, preprocess_D=eye)
         gan.train_step(*batch()[:2])
         return gan.D.dtheta.tobytes()
     assert dtheta(Dropout(0.4, mg.rng(6))) == dtheta(Sequential(Dropout(0.4, mg.rng(6)))) != dtheta(None)
@@ -148,7 +148,7 @@ def test_an_eye_is_a_layer_in_front_of_D_and_augment_one_in_front_of_the_real_sa
         return [scalar(loss) for loss in losses], to_numpy(G.theta), to_numpy(D.theta)
 
     real = asarray(mg.host_rng(0).standard_normal((6, 2)))
-    for found, expected in ((after_a_step(real, eye=Tanh()), after_a_step(real, in_D=True)),
+    for found, expected in ((after_a_step(real, preprocess_D=Tanh()), after_a_step(real, in_D=True)),
                             (after_a_step(real, augment=Tanh()), after_a_step(xp.tanh(real)))):
         for a, b in zip(found, expected):
             np.testing.assert_allclose(a, b, rtol=1e-10)
@@ -209,7 +209,7 @@ def test_the_values_of_the_single_steps(backend):
 
 def test_what_a_checkpoint_keeps_of_a_GAN():
     rng = mg.rng(5)
-    gan = make_gan(eye=Dropout(0.4, mg.rng(6)), penalty=penalties.WGANGP(rng), average=0.9)
+    gan = make_gan(preprocess_D=Dropout(0.4, mg.rng(6)), penalty=penalties.WGANGP(rng), average=0.9)
     assert list(gan.networks()) == ["G", "D", "eye", "G_average"] and gan.generators() == {"penalty.rng": rng}
     assert gan.stateful() == {"optimizer_G": gan.optimizer_G, "optimizer_D": gan.optimizer_D}
     for penalty in (None, penalties.R1()):

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from minigan.backend import host_rng, to_numpy
-from minigan.initializers import glorot_uniform, he_normal, normal
 from minigan.layers import Conv2D, ConvTranspose2D, Dense
+from minigan.layers.initializers import glorot_uniform, he_normal, normal
 
 SHAPES = [(400, 500), (5, 5, 80, 100)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)

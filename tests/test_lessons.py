@@ -7,9 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from minigan.lesson import without_traceback
+from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FEW_STEPS = {"wrong_difference": 10, "wrong_saturation": 10, "wrong_optimizer": 20} | dict.fromkeys((

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 
-from minigan import machine
+from minigan.engine import machine
 
 
 def found(monkeypatch, kernel, avx512, coretype=None):

@@ -7,7 +7,8 @@ import pytest
 from cases import Asked
 
 import minigan as mg
-from minigan import frechet, gradcheck, metrics
+from minigan import gradcheck, metrics
+from minigan.metrics import distance as frechet
 
 X, LABELS = mg.datasets.digits()
 

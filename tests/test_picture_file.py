@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from minigan.picture_file import read_rgb
+from minigan.datasets.picture_file import read_rgb
 
 HALVES = np.repeat([[200, 10]], 4, axis=0).repeat(2, axis=1)           # 4 x 4, the left half bright, the right half dark
 GREY, RGB, PALETTE = 0, 2, 3                                           # PNG's colour types

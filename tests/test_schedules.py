@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import schedules
-from minigan.schedules import parse
+from minigan.training import schedules
+from minigan.training.schedules import parse
 
 
 def test_constant():

@@ -12,8 +12,8 @@ import pytest
 from cases import CASES, build, run
 
 import minigan as mg
-from minigan import parallel
 from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.engine import shards as parallel
 
 on_device = pytest.mark.parametrize("backend", ["standin", "cupy"], indirect=True)
 
@@ -391,8 +391,8 @@ def test_a_whole_step_neither_waits_for_the_device_nor_makes_float64(standin, mo
 
 def test_the_training_loop_waits_for_the_index_and_the_log_only(standin, tmp_path):
     x, labels = mg.datasets.digits()
-    options = mg.recipe.complete({"conditional": True, "ema": 0.9}) | {"sample_shape": [8, 8, 1]}
-    gan, schedule = mg.recipe.build_gan(options, 10)
+    options = mg.cli.recipe.complete({"conditional": True, "ema": 0.9}) | {"sample_shape": [8, 8, 1]}
+    gan, schedule = mg.cli.recipe.build_gan(options, 10)
     run = mg.training.Run(gan, x, tmp_path / "run", labels=labels, batch_size=16, schedule=schedule)
     run.start()
     run.train_step()
@@ -408,7 +408,7 @@ def test_a_run_computes_what_numpy_computes(standin, tmp_path, capture):
 
     def work():
         x, _ = mg.datasets.digits()
-        gan, schedule = mg.recipe.build_gan(mg.recipe.complete({"lr_schedule": "linear:1:0:9"}) | {"sample_shape": [8, 8, 1]})
+        gan, schedule = mg.cli.recipe.build_gan(mg.cli.recipe.complete({"lr_schedule": "linear:1:0:9"}) | {"sample_shape": [8, 8, 1]})
         run = mg.training.Run(gan, x, tmp_path / mg.device(), batch_size=16, schedule=schedule, capture=capture)
         run.start()
         run.train(5)

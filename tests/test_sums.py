@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 import minigan as mg
 from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.engine.sums import channel_sum, mean, mean_square, norm, pairwise_sum
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -16,7 +17,6 @@ from minigan.layers import (
     Maxout,
     UpSample2D,
 )
-from minigan.sums import channel_sum, mean, mean_square, norm, pairwise_sum
 
 COUNTS = st.sampled_from([1, 2, 3, 4, 5, 17, 255, 256, 257, 1009, 4096, 65_537, 100_003]) | st.integers(1, 3000)
 

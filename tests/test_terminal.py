@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from minigan import terminal
+from minigan.cli import terminal
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import checkpoint, files, parallel, plots, training
+from minigan import files, plots, training
+from minigan.engine import shards as parallel
+from minigan.training import checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = ("samples.png", "curves.png", "training.gif", "log.csv", "config.json", "checkpoint.npz")
@@ -353,11 +355,11 @@ def test_parameters_that_are_not_finite_are_never_saved(capsys, tmp_path, steps,
 
 
 def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr("minigan.threads._threads", None)
+    monkeypatch.setattr("minigan.engine.threads._threads", None)
     options = ["--steps", "6", "--out", str(tmp_path / "run")]
     train_gan.main([*options, "--threads", "3"])
     assert json.loads((tmp_path / "run" / "config.json").read_text())["threads"] == 3
-    monkeypatch.setattr("minigan.threads._threads", None)
+    monkeypatch.setattr("minigan.engine.threads._threads", None)
     assert train_gan.main(["--resume", "--out", str(tmp_path / "run"), "--steps", "8"]) == 0
     assert parallel.workers() == 3
 

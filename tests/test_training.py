@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 
 import minigan as mg
-from minigan import checkpoint, files, training
-from minigan.batches import Batches
-from minigan.log import Log
+from minigan import files, training
+from minigan.training import checkpoint
+from minigan.training.batches import Batches
+from minigan.training.log import Log
 
 X, _ = mg.datasets.digits()
 
@@ -477,7 +478,7 @@ def small_run(out, shape, **options):
     D = mg.Sequential(mg.layers.Flatten(), mg.layers.Dense(size, 1))
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
     x = mg.host_rng(0).uniform(-1, 1, (10, *shape)).astype("float32")
-    return training.Run(gan, x, out / "run", doctor=mg.doctor.Doctor(), doctor_every=1, **options)
+    return training.Run(gan, x, out / "run", doctor=mg.training.doctor.Doctor(), doctor_every=1, **options)
 
 
 @pytest.mark.parametrize("shape, pictures", [((1,), 0), ((2,), 2), ((3,), 0), ((5, 2), 0), ((4, 4, 1), 2), ((4, 4, 2), 0),
@@ -506,7 +507,7 @@ def test_a_packed_D_is_trained_and_looked_at(tmp_path, packing, batch_size):
     G, D = mg.models.build("toy_mlp", mg.host_rng(0), (2,), packing=packing)
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
     x = mg.datasets.ring(200, mg.host_rng(0))[0]
-    run = training.Run(gan, x, tmp_path / "run", batch_size=batch_size, doctor=mg.doctor.Doctor(), doctor_every=1)
+    run = training.Run(gan, x, tmp_path / "run", batch_size=batch_size, doctor=mg.training.doctor.Doctor(), doctor_every=1)
     run.start()
     assert run.train(2)
     with pytest.raises(ValueError, match=f"D judges {packing} samples at once, which does not divide"):
@@ -517,7 +518,7 @@ def test_a_conditional_packed_D_with_a_penalty_is_trained(tmp_path):
     G, D = mg.models.build("mlp_gan", mg.host_rng(0), (8, 8, 1), classes=10, packing=2)
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam(), classes=10,
                  penalty=mg.penalties.WGANGP(mg.rng(0)))
-    run = training.Run(gan, X[:10], tmp_path / "run", labels=list(range(10)), batch_size=4, doctor=mg.doctor.Doctor(5),
+    run = training.Run(gan, X[:10], tmp_path / "run", labels=list(range(10)), batch_size=4, doctor=mg.training.doctor.Doctor(5),
                        doctor_every=1)
     run.start()
     assert run.train(1)

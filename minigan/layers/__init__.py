@@ -1,18 +1,17 @@
 """The layers, each with its derivative. Read layer.py first, then dense.py."""
 from minigan.layers.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.augment import Brightness, Cutout, RandomFlip, RandomRotate90, RandomShift
-from minigan.layers.convolution import Conv2D, ConvTranspose2D, col2im, im2col
-from minigan.layers.dense import Dense, Flatten, Reshape
+from minigan.layers.batch_norm import BatchNorm
+from minigan.layers.convolution import Conv2D, ConvTranspose2D
+from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
 from minigan.layers.layer import Layer
 from minigan.layers.maxout import Maxout
 from minigan.layers.noise import InstanceNoise
-from minigan.layers.normalization import BatchNorm
-from minigan.layers.pack import Pack
 from minigan.layers.residual import FillIn, Residual
-from minigan.layers.resize import PixelShuffle, UpSample2D
 from minigan.layers.sample_norm import InstanceNorm, LayerNorm
 from minigan.layers.sequential import Sequential
+from minigan.layers.shape import Flatten, Pack, PixelShuffle, Reshape, UpSample2D
 from minigan.layers.spectral_norm import SpectralNorm
 
 __all__ = ["BatchNorm", "Brightness", "Conv2D", "ConvTranspose2D", "Cutout", "Dense", "Dropout", "FillIn", "Flatten",

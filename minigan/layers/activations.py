@@ -1,5 +1,6 @@
 """Activations: functions of one number, applied to every element, so dx = f'(x) · dy, element by element."""
-from minigan.backend import fuse, xp
+from minigan.backend import xp
+from minigan.engine import fuse
 from minigan.layers.layer import Layer
 
 
@@ -30,7 +31,7 @@ class LeakyReLU(Layer):
     Source    Maas, Hannun & Ng 2013; alpha 0.3 is Keras' default, DCGANs use 0.2 (arXiv:1511.06434)
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, alpha=0.3):
         self.check_numbers(alpha=alpha)
@@ -75,7 +76,7 @@ class Tanh(Layer):
     Source    LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.4
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
@@ -105,7 +106,7 @@ class Sigmoid(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def forward(self, x, train=True):
         self.check_input(x, ("...",))

@@ -19,6 +19,7 @@ is right where the transformed images are as real as the others (a face and its 
 Source    Zhao, Liu, Lin, Zhu & Han 2020, arXiv:2006.10738 (DiffAugment: brightness, translation, cutout)
 """
 from minigan.backend import asarray, xp
+from minigan.engine import shard_rng
 from minigan.layers.random_layer import RandomLayer
 
 
@@ -34,7 +35,7 @@ class Augmentation(RandomLayer):
 
     def forward(self, x, train=True):
         self.check_input(x, ("N", "H", "W", "C"))
-        T = self.draw(x.shape, self.share_of_rng()) if train else None
+        T = self.draw(x.shape, shard_rng(self.rng)) if train else None
         return self.transform(x, T) if train else x, (T, x.shape, x.dtype)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):

@@ -37,51 +37,42 @@ Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transp
 """
 import numpy as np
 
-from minigan.backend import pieces, xp
-from minigan.columns import col2im, im2col, pad_and_count
-from minigan.initializers import glorot_uniform
+from minigan.engine import accelerated, channel_sum
+from minigan.layers.initializers import glorot_uniform
 from minigan.layers.layer import Layer
-from minigan.sums import channel_sum
+from minigan.layers.patches import col2im, im2col, pad_and_count
 
-# The three functions take the batch in pieces whose `cols` fit into the caches of a CPU: going through main memory these
-# would cost about as much time as the product itself. On a GPU the pieces are large, but leave memory for other things.
 
+@accelerated
 def conv(x, W, stride, padding):
     """Convolution: x (N, H, W, C), W (K, K, C, F) -> (N, OH, OW, F)."""
     K, _, C, F = W.shape
-    N, OH, OW = x.shape[0], *(pad_and_count(size, K, stride, padding)[2] for size in x.shape[1:3])
-    W = W.reshape(K * K * C, F)
-    y = xp.empty((N, OH, OW, F), x.dtype)
-    for n in pieces(N, OH * OW * K * K * C * x.itemsize):
-        cols = im2col(x[n], K, stride, padding)
-        xp.matmul(cols, W, out=y[n].reshape(-1, F))    # a view: y is contiguous; (N OH OW, F) = (N OH OW, K K C) @ (K K C, F)
-    return y
+    OH, OW = (pad_and_count(size, K, stride, padding)[2] for size in x.shape[1:3])
+    cols = im2col(x, K, stride, padding)
+    y = cols @ W.reshape(K * K * C, F)                 # (N OH OW, F) = (N OH OW, K K C) @ (K K C, F)
+    return y.reshape(-1, OH, OW, F)
 
 
+@accelerated
 def conv_adjoint(y, W, shape, stride, padding):
     """The adjoint of conv, <conv(x), y> = <x, conv_adjoint(y)>: y (N, OH, OW, F), W (K, K, C, F) -> shape (N, H, W, C)."""
     K, _, C, F = W.shape
-    W = W.reshape(K * K * C, F)
-    x = xp.empty(shape, y.dtype)
-    for n in pieces(shape[0], y[0].size // F * K * K * C * y.itemsize):
-        cols = y[n].reshape(-1, F) @ W.T                                   # (N OH OW, K K C) = (N OH OW, F) @ (F, K K C)
-        col2im(cols, x[n].shape, K, stride, padding, out=x[n])
-    return x
+    cols = y.reshape(-1, F) @ W.reshape(K * K * C, F).T        # (N OH OW, K K C) = (N OH OW, F) @ (F, K K C)
+    return col2im(cols, shape, K, stride, padding)
 
 
+@accelerated
 def conv_weight_grad(x, dy, kernel_size, stride, padding):
     """The gradient of <conv(x), dy> with respect to W: x (N, H, W, C), dy (N, OH, OW, F) -> (K, K, C, F)."""
     K, C, F = kernel_size, x.shape[3], dy.shape[3]
-    dW = xp.zeros((K * K * C, F), x.dtype)
-    for n in pieces(x.shape[0], dy[0].size // F * K * K * C * x.itemsize):
-        dW += im2col(x[n], K, stride, padding).T @ dy[n].reshape(-1, F)    # (K K C, F) = (K K C, N OH OW) @ (N OH OW, F)
+    dW = im2col(x, K, stride, padding).T @ dy.reshape(-1, F)   # (K K C, F) = (K K C, N OH OW) @ (N OH OW, F)
     return dW.reshape(K, K, C, F)
 
 
 class _Convolution(Layer):
     """What the two layers share: their arguments, and the checks of these."""
 
-    smallest_share = 2                         # a sample has many patches: two already make a large product
+    samples = "independent"
 
     def __init__(self, C, F, kernel_size, stride, padding, bias, weight_shape, rng, dtype, initializer):
         self.check_sizes(C=C, F=F, kernel_size=kernel_size, stride=stride)

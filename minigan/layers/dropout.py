@@ -1,5 +1,6 @@
 """Dropout: random zeros, so that no output relies on a single input."""
-from minigan.backend import asarray, fuse
+from minigan.backend import asarray
+from minigan.engine import fuse, shard_rng
 from minigan.layers.random_layer import RandomLayer
 
 
@@ -31,7 +32,7 @@ class Dropout(RandomLayer):
         self.check_input(x, ("...",))
         if not train or self.rate == 0:
             return x, None
-        noise = asarray(self.share_of_rng().random(x.shape, dtype="float32"))
+        noise = asarray(shard_rng(self.rng).random(x.shape, dtype="float32"))
         return drop(x, noise, self.rate, 1 / (1 - self.rate))
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):

@@ -2,9 +2,9 @@
 import numpy as np
 
 from minigan.backend import xp
-from minigan.initializers import glorot_uniform
+from minigan.engine import channel_sum
+from minigan.layers.initializers import glorot_uniform
 from minigan.layers.layer import Layer
-from minigan.sums import channel_sum
 
 
 class Maxout(Layer):
@@ -19,7 +19,7 @@ class Maxout(Layer):
     Source    Goodfellow, Warde-Farley, Mirza, Courville & Bengio 2013, arXiv:1302.4389, section 3
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, I, O, pieces=5, *, rng=None, dtype="float32", initializer=glorot_uniform):
         self.check_sizes(I=I, O=O, pieces=pieces)

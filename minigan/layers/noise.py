@@ -1,5 +1,6 @@
 """InstanceNoise: what D sees is blurred, so that real and fake overlap."""
-from minigan.backend import asarray, each_step, fixed
+from minigan.backend import asarray
+from minigan.engine import once_per_batch, shard_rng, this_step
 from minigan.layers.random_layer import RandomLayer
 
 
@@ -25,10 +26,10 @@ class InstanceNoise(RandomLayer):
     def forward(self, x, train=True):
         self.check_input(x, ("...",))
         cache = x.shape, x.dtype
-        if not train or fixed(lambda: self.sigma == 0):
+        if not train or once_per_batch(lambda: self.sigma == 0):
             return x, cache
-        sigma, = each_step(lambda: (float(self.sigma),), x.dtype)      # float: a NumPy number would make float64 of y
-        noise = asarray(self.share_of_rng().standard_normal(x.shape, dtype="float32"))
+        sigma, = this_step(lambda: (float(self.sigma),), x.dtype)      # float: a NumPy number would make float64 of y
+        noise = asarray(shard_rng(self.rng).standard_normal(x.shape, dtype="float32"))
         return x + sigma * noise.astype(x.dtype, copy=False), cache
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):

@@ -1,10 +1,9 @@
 """RandomLayer: what all layers that draw random numbers share, their generator."""
 import numpy as np
 
-from minigan.backend import host_rng, next_stream, rng_state, set_rng_state
+from minigan.backend import next_stream, rng_state, set_rng_state
 from minigan.backend import rng as device_rng
 from minigan.layers.layer import Layer
-from minigan.parallel import crew_size, from_first, index
 
 
 class RandomLayer(Layer):
@@ -14,18 +13,12 @@ class RandomLayer(Layer):
              works too, but on a GPU all that it draws is then copied over: so a layer passes what it draws through `asarray`
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, rng=None):
         self.rng = device_rng(next_stream()) if rng is None else rng
         if not hasattr(self.rng, "random"):
             raise TypeError(f"{self}: rng must be a generator, minigan.backend.rng(seed), got {rng!r}")
-
-    def share_of_rng(self):
-        """The generator; where the batch is cut into shares (minigan/parallel.py) one of its own for each, seeded by it."""
-        if crew_size() == 1:
-            return self.rng
-        return host_rng(from_first(lambda: self.rng.integers(2 ** 63, size=crew_size()))[index()])
 
     def __getstate__(self):
         """For copy.deepcopy and pickle, which cannot look into a generator of CuPy: its state in its place."""

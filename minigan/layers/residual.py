@@ -15,7 +15,7 @@ class Residual(Layer):
     Source    He, Zhang, Ren & Sun 2016, arXiv:1512.03385, eq. 1
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, *layers):
         self.body = Sequential(*layers)
@@ -46,7 +46,7 @@ class FillIn(Layer):
     Source    the masked loss of Pathak et al. 2016, arXiv:1604.07379, eq. 1, made a property of the image itself
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, *layers):
         self.body = Sequential(*layers)

@@ -3,7 +3,7 @@
     x_hat = (x - mean) · inv_std        y = gamma · x_hat + beta        dx = B(gamma · dy)
     B(h)  = inv_std · (h - mean(h) - x_hat · mean(h · x_hat))
 
-is derived as for BatchNorm (normalization.py); only `mean` is over other axes. So samples do not mix, the layer does the same
+is derived as for BatchNorm (batch_norm.py); only `mean` is over other axes. So samples do not mix, the layer does the same
 in training and evaluation, and a gradient penalty can go through it.
 
 For the double backward (minigan/penalties.py) let v = ∂P/∂dx: P changes as <v, dx> does, with v held constant. With
@@ -21,8 +21,9 @@ import math
 
 import numpy as np
 
+from minigan.engine import channel_sum, pairwise_sum
 from minigan.layers.layer import Layer
-from minigan.sums import average, centred, channel_sum, inverse_std, pairwise_sum
+from minigan.layers.statistics import average, centred, inverse_std
 
 
 class LayerNorm(Layer):
@@ -35,7 +36,7 @@ class LayerNorm(Layer):
     Source    Ba, Kiros & Hinton 2016, arXiv:1607.06450; in critics, in place of BatchNorm: arXiv:1704.00028
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, C, eps=1e-3, *, rng=None, dtype="float32"):
         self.check_sizes(C=C)

@@ -1,9 +1,8 @@
 """Sequential, the chain of layers: the chain rule, and one vector theta for all parameters."""
 import math
 
-from minigan import parallel
 from minigan.backend import xp
-from minigan.layers.joined import joined
+from minigan.engine import over_shards
 from minigan.layers.layer import Layer
 
 
@@ -17,7 +16,7 @@ class Sequential(Layer):
     Source    Rumelhart, Hinton & Williams 1986
     """
 
-    smallest_share = 128
+    samples = "independent"
     array_names = ("theta", "dtheta")
 
     def __init__(self, *layers, name=""):
@@ -45,20 +44,17 @@ class Sequential(Layer):
     def size(self):
         return self.theta.size if "theta" in vars(self) else super().size
 
-    # The decorators cut the batch into shares, one for each core; the code below sees one share, or a whole small batch.
-    # On a GPU `joined` makes one of a BatchNorm and its activation.
-
-    @parallel.forward_in_shares
+    @over_shards
     def forward(self, x, train=True):
         caches = []
-        for layer in joined(self.layers):
+        for layer in self.layers:
             x, cache = layer.forward(x, train)
             caches.append(cache)
         return x, caches
 
-    @parallel.backward_in_shares
+    @over_shards
     def backward(self, dy, cache, param_grads=True, input_grad=True):
-        layers, lowest = joined(self.layers), 0
+        layers, lowest = self.layers, 0
         if not input_grad:                  # then nobody needs a gradient from below the first layer with parameters
             with_parameters = (i for i, layer in enumerate(layers) if param_grads and layer.size)
             lowest = next(with_parameters, len(layers))
@@ -66,10 +62,10 @@ class Sequential(Layer):
             dy = layers[i].backward(dy, cache[i], param_grads, input_grad or i > lowest)
         return dy if input_grad else None
 
-    @parallel.double_backward_in_shares
+    @over_shards
     def double_backward(self, v, dy, cache):
         """The backward pass, layer by layer, seen as a forward pass of its own: the derivation is in minigan/penalties.py."""
-        layers = joined(self.layers)
+        layers = self.layers
         g = [dy]                            # what each layer's backward was given, from the last layer to the first
         for layer, kept in reversed([*zip(layers, cache)][1:]):                # the first one's result is not needed
             g.append(layer.backward(g[-1], kept, param_grads=False))

@@ -33,11 +33,11 @@ Source    Miyato, Kataoka, Koyama & Yoshida 2018, arXiv:1802.05957, sections 2.1
 import copy
 
 from minigan.backend import host_rng, next_stream, xp
+from minigan.engine import once_per_batch
 from minigan.layers.convolution import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.layer import Layer
 from minigan.layers.sequential import Sequential
-from minigan.parallel import from_first
 
 
 class SpectralNorm(Layer):
@@ -51,7 +51,7 @@ class SpectralNorm(Layer):
     Source    Miyato et al. 2018, arXiv:1802.05957, section 2.3 (the gradient)
     """
 
-    smallest_share = 128
+    samples = "independent"
 
     def __init__(self, layer, iterations=1, *, rng=None):
         """rng: the host generator of the vectors that the power iteration begins with; without one, a stream of its own."""
@@ -68,7 +68,7 @@ class SpectralNorm(Layer):
         self.power_iteration(self.scaled_kernel()[0], 20)              # near enough for an evaluation before any training
 
     def forward(self, x, train=True):
-        W_hat, *uv_sigma = from_first(lambda: self.normalized(train))          # once for all shares (minigan/parallel.py)
+        W_hat, *uv_sigma = once_per_batch(lambda: self.normalized(train))
         y, cache = self.with_kernel(W_hat).forward(x, train)
         return y, (cache, W_hat, *uv_sigma)
 

@@ -1,0 +1,1 @@
+"""The command line: options -> data and GAN -> a run and its report."""

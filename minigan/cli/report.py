@@ -1,0 +1,108 @@
+"""How good are the samples of a trained GAN? The numbers that a run ends with, and their spread over several seeds."""
+import numpy as np
+
+from minigan import datasets, metrics, plots
+from minigan.backend import to_numpy
+from minigan.metrics.distance import frechet
+from minigan.plots import Figure
+
+SIGMA = {"ring": 0.01, "grid": 0.05}                   # of the modes of the two mixtures
+
+
+def score(gan, data, x, labels, seed):
+    """{what: (of samples, of as many real ones)}, by the kind of data; {} for pictures that nothing is known of."""
+    if data in SIGMA:
+        return score_points(gan, getattr(datasets, f"{data}_centres")(), SIGMA[data], x, seed)
+    if data in ("digits", "mnist"):
+        return score_digits(gan, x, labels, seed)
+    if data in ("stacked_digits", "stacked_mnist"):
+        return score_stacked(gan, x, *getattr(datasets, data.removeprefix("stacked_"))(), seed)
+    return {}
+
+
+def score_points(gan, centres, sigma, x, seed):
+    """2,500 points: the share of high quality, the modes found, the KL of their histogram (metrics.modes)."""
+    fake, real = (metrics.modes(points, centres, sigma) for points in (to_numpy(gan.sample(2500, seed)), x[:2500]))
+    return {"high quality": (fake.high_quality, real.high_quality), "modes": (fake.modes, real.modes),
+            "reverse KL": (fake.reverse_kl, real.reverse_kl)}
+
+
+def score_digits(gan, x, labels, seed):
+    """1,000 images before a classifier: the share that it is sure of (p > 0.9), the classes that it finds, their KL from
+    uniform, its score of quality and variety, the Fréchet distance of its features; and of a conditional GAN the share that it
+    takes for what they were asked to be. Beside them real images, which it was not trained on."""
+    judge = train_judge(x, labels)
+    samples = to_numpy(gan.sample(1000, seed))
+    fake, real = (judge.probabilities(images) for images in (samples, judge.held_out))
+    sure_fake, sure_real = judge.verdict(samples), judge.verdict(judge.held_out)
+    distance = frechet(judge, samples, x)
+    found = {"sure": (sure_fake.confident, sure_real.confident), "classes": (sure_fake.classes, sure_real.classes),
+             "KL of classes": (metrics.class_kl(fake), metrics.class_kl(real)),
+             "score": (metrics.classifier_score(fake), metrics.classifier_score(real)),
+             "Frechet": (distance.fake, distance.real)}
+    if gan.classes:
+        asked = [i % gan.classes for i in range(len(samples))]
+        found["as asked"] = (float((fake.argmax(axis=1) == asked).mean()), judge.accuracy)
+    return found
+
+
+def score_stacked(gan, x, digits, labels, seed):
+    """26,000 images: the modes of 1,000 found, and the KL of their histogram (metrics.stacked_modes)."""
+    judge = train_judge(digits, labels)
+    fake, real = (metrics.stacked_modes(images, judge) for images in (to_numpy(gan.sample(26_000, seed)), x[:26_000]))
+    return {"modes": (fake.modes, real.modes), "KL": (fake.kl, real.kl)}
+
+
+def train_judge(x, labels):
+    return metrics.Classifier(x[:10_000], labels[:10_000], epochs=100 if len(x) < 10_000 else 10)
+
+
+# --- tables and plots ---
+
+SHARES = ("sure", "as asked", "high quality")
+LESS_IS_BETTER = ("reverse KL", "KL of classes", "KL", "Frechet")
+
+
+def show(name, value):
+    if name in SHARES:
+        return f"{value:.1%}"
+    return f"{value:.3f}" if name not in ("modes", "classes") else f"{value:.1f}".removesuffix(".0")
+
+
+def print_score(found):
+    if found:
+        print(f"{'':<14}{'samples':>10}{'real':>10}")
+    for name, (fake, real) in found.items():
+        print(f"{name:<14}{show(name, fake):>10}{show(name, real):>10}")
+
+
+def print_seeds(scores):
+    """scores: {seed: what `score` returned}. A line for each number: mean, standard deviation (n - 1), best and its seed."""
+    print(f"{f'{len(scores)} seeds':<14}{'mean':>9}{'std':>9}{'best':>9}   of seed{'real':>9}")
+    for name, values in columns(scores).items():
+        known = {seed: value for seed, value in values.items() if not np.isnan(value)} or values
+        best = (min if name in LESS_IS_BETTER else max)(known, key=known.get)
+        spread = float(np.std([*values.values()], ddof=1)) if len(values) > 1 else 0.0
+        real = next(iter(scores.values()))[name][1]
+        print(f"{name:<14}{show(name, float(np.mean([*values.values()]))):>9}{show(name, spread):>9}"
+              f"{show(name, values[best]):>9}{best:>10}{show(name, real):>9}")
+
+
+def save_seeds(path, scores):
+    """A strip for each number: a dot for each seed, a line at the mean, and a dashed one where real data is."""
+    strips = columns(scores)
+    figure = Figure(figsize=(2.6 * max(1, len(strips)), 3.2), dpi=100, layout="constrained")
+    for ax, (name, values) in zip(figure.subplots(1, max(1, len(strips)), squeeze=False)[0], strips.items()):
+        real = next(iter(scores.values()))[name][1]
+        ax.scatter(list(values), list(values.values()), color=plots.FAKE, zorder=3)
+        ax.axhline(np.mean([*values.values()]), color=plots.FAKE, linewidth=1.2)
+        ax.axhline(real, color=plots.REAL, linewidth=1.2, linestyle="--")
+        top = max([value for value in (real, *values.values()) if np.isfinite(value)], default=0)
+        ax.set(title=f"{name} (dashed: real)", xlabel="seed", ylim=(0, 1.08 * top or 1))
+        ax.set_xticks(list(values))
+    plots.save_picture(path, plots.rasterize(figure))
+
+
+def columns(scores):
+    """{name: {seed: value}}"""
+    return {name: {seed: found[name][0] for seed, found in scores.items()} for name in next(iter(scores.values()))}

@@ -1,0 +1,33 @@
+"""`accelerated`: a definition that is read, and a faster equal of it that runs. The choice between them is made here.
+
+An equal gets the definition as its first argument, for the cases that it leaves to it, then what the definition gets. It
+computes the same, to rounding: tests/test_accelerate.py holds each against its definition. With MINIGAN_PLAIN=1 in the
+environment there are no equals: what runs is, line by line, what the layers show.
+"""
+import functools
+import os
+
+from minigan.backend import device
+from minigan.engine import kernels, pieces
+
+ON_CPU = {"conv": pieces.conv, "conv_adjoint": pieces.conv_adjoint, "conv_weight_grad": pieces.conv_weight_grad,
+          "hypot": pieces.hypot}
+ON_GPU = {"conv": pieces.conv, "conv_adjoint": pieces.conv_adjoint, "conv_weight_grad": pieces.conv_weight_grad,
+          "gather": kernels.gather, "scatter_add": kernels.scatter_add}
+
+
+def accelerated(definition):
+    """Decorator of a function, called by position, that the engine may have a faster equal of."""
+    @functools.wraps(definition)
+    def computed(*arguments):
+        equal = chosen(definition.__name__)
+        return definition(*arguments) if equal is None else equal(definition, *arguments)
+
+    return computed
+
+
+def chosen(name):
+    """The equal that runs in place of the definition of this name, or None."""
+    if os.environ.get("MINIGAN_PLAIN") == "1":
+        return None
+    return (ON_CPU if device() == "cpu" else ON_GPU).get(name)

@@ -1,0 +1,73 @@
+"""What the shards of a batch tell each other, while each goes through the network in a thread of its own.
+
+    gradients     every shard adds into a vector of its own; at the end they are summed into dtheta      (shards.py)
+    BatchNorm     its sums are over the whole batch: `batch_sum` adds up what the shards found
+    Dropout       every shard needs random numbers of its own, in an order that does not depend on which thread is the
+                  fastest: `shard_rng`
+    SpectralNorm  moves its vectors, and divides W, once for all shards: `once_per_batch`
+
+A batch that is not cut is one shard, and then each of these is a plain call.
+"""
+import threading
+
+from minigan.backend import host_rng
+from minigan.engine import step
+from minigan.engine.sums import channel_sum
+
+_here = threading.local()           # .batch and .shard: which shard of which batch this thread works on
+
+
+class Batch:
+    """A batch on its way through a network, in `size` shards, and what these need to meet."""
+
+    def __init__(self, size):
+        self.size = size
+        self.slots = [None] * size
+        self.barrier = threading.Barrier(size)
+
+
+def enter(batch, shard):
+    """This thread works on this shard from now on; on none if `batch` is None."""
+    _here.batch, _here.shard = batch, shard
+
+
+def batch_here():
+    """The Batch, of one shard or more, that this thread works on, or None."""
+    return getattr(_here, "batch", None)
+
+
+def shard_here() -> int:
+    """Which shard of the batch this is; 0 where it is not cut."""
+    return _here.shard if batch_here() else 0
+
+
+def sum_over_shards(value):
+    """The sum of `value` (a number, an array, a list) over the shards of the batch, the same bits for all; where it is not
+    cut, the value itself."""
+    batch = batch_here()
+    if batch is None or batch.size == 1:
+        return value
+    batch.slots[_here.shard] = value
+    batch.barrier.wait()
+    result = sum(batch.slots[1:], batch.slots[0])
+    batch.barrier.wait()                       # no slot may be used again before all have read it
+    return result
+
+
+def batch_sum(x):
+    """Σ over all axes but the last, over the whole batch: x (..., C) -> (C,). Of x (C,) and of a number, what every shard has
+    summed or counted already, it is the sum over the shards."""
+    return sum_over_shards(channel_sum(x) if getattr(x, "ndim", 0) > 1 else x)
+
+
+def once_per_batch(function):
+    """What function() gives in the first shard, for all shards."""
+    return sum_over_shards([step.decided(function)] if shard_here() == 0 else [])[0]       # [value] + [] + []
+
+
+def shard_rng(rng):
+    """The generator; where the batch is cut into shards one of its own for each, seeded by it."""
+    batch = batch_here()
+    if batch is None or batch.size == 1:
+        return rng
+    return host_rng(once_per_batch(lambda: rng.integers(2 ** 63, size=batch.size))[_here.shard])

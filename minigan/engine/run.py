@@ -1,0 +1,45 @@
+"""run(function, size): the threads of the pool work side by side on the shards of one batch."""
+import contextvars
+import functools
+import threading
+
+from minigan.engine.blas import limit_blas, release_blas
+from minigan.engine.exchange import Batch, enter
+from minigan.engine.threads import start
+
+
+def run(function, size, blas_threads=1):
+    """[function(0), ..., function(size - 1)], side by side; the first one in this thread."""
+    batch, others = Batch(size), []
+
+    def shard(index):
+        enter(batch, index)
+        try:
+            return function(index), None
+        except BaseException as error:
+            batch.barrier.abort()              # or the others would wait there for ever
+            return None, error
+        finally:
+            enter(None, None)
+
+    try:
+        limit_blas(batch, blas_threads)
+        # Each thread gets a copy of this one's context, where NumPy keeps what np.errstate says.
+        others = start(functools.partial(contextvars.copy_context().run, shard, index) for index in range(1, size))
+        outcomes = [shard(0), *(other.result() for other in others)]
+    except BaseException:                      # Ctrl-C, for instance: no shard may go on behind the caller's back
+        batch.barrier.abort()
+        for other in others:
+            other.result()
+        raise
+    finally:
+        enter(None, None)
+        try:
+            release_blas(batch)
+        except BaseException:                  # Ctrl-C again, and right here
+            release_blas(batch)
+            raise
+    errors = [error for _, error in outcomes if error is not None]
+    if errors:                                 # a broken barrier only says that another shard failed
+        raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))
+    return [result for result, _ in outcomes]

@@ -1,0 +1,92 @@
+"""The judge of images: a classifier, made of minigan's own layers and trained on the real images with their labels."""
+import dataclasses
+import math
+
+import numpy as np
+
+from minigan.arguments import brief, check_data, check_finite, check_labels, check_whole
+from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.layers import Dense, Flatten, ReLU, Sequential
+from minigan.losses import log_softmax, softmax_cross_entropy
+from minigan.optimizers import Adam
+
+
+class Classifier:
+    """A small network that learns the classes of a labelled data set: probabilities(x) is (N, classes) for images x.
+
+    One fifth of the data is held out: `held_out` are those images, `accuracy` is the share of them that it gets right.
+    network: from images to one logit a class, in place of the one with 128 hidden units that is used else. It may know more
+    classes than the labels show.
+
+    Errors    ValueError or TypeError for images that are not finite, for fewer than five, for labels (N,) that are no classes
+    """
+
+    def __init__(self, x, labels, seed=0, epochs=100, batch_size=64, network=None):
+        check_data("Classifier", x)
+        labels = to_numpy(labels)
+        check_labels("Classifier", labels, len(x))
+        check_whole("Classifier", 1, epochs=epochs, batch_size=batch_size)
+        if len(x) < 5:
+            raise ValueError(f"Classifier: needs at least 5 images, since it holds out one in five, got {len(x)}")
+        rng = host_rng(seed)
+        held_out, train = np.split(rng.permutation(len(x)), [len(x) // 5])
+        self.network = network or Sequential(Flatten(), Dense(math.prod(x.shape[1:]), 128, rng=rng, dtype=x.dtype), ReLU(),
+                                             Dense(128, int(labels.max()) + 1, rng=rng, dtype=x.dtype), name="classifier")
+        self.classes = count_classes(self.network, x)
+        cuts = range(batch_size, len(train) - 1, batch_size)   # a last batch of one sample joins the one before it
+        learn_classes(self.network, x, labels,
+                      (batch for _ in range(epochs) for batch in np.split(rng.permutation(train), cuts)))
+        self.held_out = x[held_out]
+        self.accuracy = float((self.probabilities(self.held_out).argmax(axis=1) == labels[held_out]).mean())
+
+    def probabilities(self, x):
+        return in_portions(lambda x: xp.exp(log_softmax(self.network(x))), x)
+
+    def features(self, x):
+        """What the last layer sees of the images x, (N, features): the judge's idea of what is alike."""
+        return in_portions(self.network[:-1], x)
+
+    def verdict(self, x, confidence=0.9):
+        """How many classes the images x show (a class counts if it is the most probable one of some image), and the share
+        of images whose class it is sure of, with a probability above `confidence`."""
+        p = self.probabilities(x)
+        return Verdict(len(np.unique(p.argmax(axis=1))), float((p.max(axis=1) > confidence).mean()))
+
+
+def count_classes(network, x):
+    """How many logits the network gives an image of x."""
+    if not hasattr(network, "theta"):
+        raise TypeError(f"classifier: expected a network, minigan.Sequential(...), got {brief(network)}")
+    shape = network(asarray(x[:1])).shape
+    if len(shape) != 2:
+        raise ValueError(f"classifier {network}: must give logits (N, classes), got {shape} for one image")
+    return shape[1]
+
+
+def learn_classes(network, x, labels, batches):
+    """Train a network, from images to one logit a class, on each batch of the images x; a batch are their numbers."""
+    check_data("learn_classes", x)
+    labels = to_numpy(labels)
+    check_labels("learn_classes", labels, len(x), count_classes(network, x))
+    optimizer = Adam(lr=2e-3, beta1=0.9)
+    optimizer.bind(network)
+    for batch in batches:
+        logits, cache = network.forward(asarray(x[batch]))
+        _, dlogits = softmax_cross_entropy(logits, asarray(labels[batch]))
+        network.zero_grad()
+        network.backward(dlogits, cache, input_grad=False)
+        optimizer.step()
+
+
+@dataclasses.dataclass
+class Verdict:
+    classes: int
+    confident: float
+
+
+def in_portions(function, x, size=1000):
+    """function(x), on the host; from so many images at a time, to save memory. They must be finite, and at least one."""
+    if len(x) == 0:
+        raise ValueError("metrics: needs at least one image, got none")
+    check_finite("metrics", x, "the images")
+    return np.concatenate([to_numpy(function(asarray(x[i:i + size]))) for i in range(0, len(x), size)])

@@ -19,6 +19,8 @@ import os
 
 import numpy as np
 
+Array = np.ndarray            # an array on the device in use; CuPy's have the same methods
+
 
 class _ArrayModule:
     """Stands for the array module that `use` chose: xp.exp is numpy.exp or cupy.exp."""

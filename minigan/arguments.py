@@ -125,6 +125,20 @@ def check_batch(owner, **batches):
             check_finite(owner, np.atleast_1d(x), f"the {name} batch")
 
 
+def check_samples(owner, real, fake):
+    """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes, and are finite
+    numbers."""
+    check_batch(owner, real=real)
+    if not hasattr(getattr(real, "dtype", None), "kind") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
+        return                                         # D says what else a batch must be
+    shape = real.shape[1:]
+    remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",
+                (*shape, 1): "; x[..., None] adds an axis of channels",
+                shape: f"; {BYTES if real.dtype.kind in 'iu' else f'x.astype({str(fake.dtype)!r}) converts'}"}
+    raise ValueError(f"{owner}: real samples are {shape} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}"
+                     f"{remedies.get(fake.shape[1:], '')}")
+
+
 def check_finite(owner, x, of="the data", first=0):
     """Raise if a sample of x (N, ...) is not finite: its number, counted from `first`. On a GPU this waits for the device."""
     isfinite = xp.isfinite if isinstance(x, xp.ndarray) else np.isfinite

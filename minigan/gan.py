@@ -6,28 +6,31 @@ The two gradients of a step, by the chain rule, from the loss back to the parame
     D step    loss_D -> dlogits -> through D, into D.dtheta              real and fake are data here
     G step    loss_G -> dlogits -> through D, which is only passed       -> dfake -> through G, into G.dtheta
 
-Each direction needs a part of D only, and asks for that part only: the D step needs no gradient with respect to the images
+Each direction needs a part of D's backward pass only. The D step needs no gradient with respect to the images
 (input_grad=False), the G step none with respect to D's parameters (param_grads=False).
 
-Many tricks that keep a GAN stable are layers in front of D, to which D's backward passes the gradient on as to any layer:
-noise and augmentation, for real and fake alike, are the `preprocess_D`. A conditional GAN appends the label to what both networks get.
+In the simultaneous order one backward pass of D over the fakes could serve both networks. If D treats each sample by itself,
+what reaches fake n is proportional to its dlogit: G's gradient is that of D's loss times dlogit_G / dlogit_D. But that ratio
+overflows once D is sure (cross-entropy), and does not exist at a dlogit of 0 (least squares, hinge). So there are two passes.
+
+Many tricks that keep a GAN stable are layers in front of D: noise and augmentation, for real and fake alike (`preprocess_D`).
+The gradient passes back through them as through any layer. A conditional GAN appends the label to what both networks get.
 """
 import copy
 
 from minigan import backend
 from minigan.arguments import (
-    BYTES,
     brief,
     check_array,
-    check_batch,
     check_game,
     check_labels,
     check_object,
     check_range,
+    check_samples,
     check_whole,
     one_hot,
 )
-from minigan.backend import xp
+from minigan.backend import Array, xp
 from minigan.layers import Dense, Sequential
 from minigan.layers.statistics import mean
 
@@ -35,44 +38,36 @@ from minigan.layers.statistics import mean
 class GAN:
     """A generator G, a discriminator D and their game.
 
-    G, D             networks (Sequential); G takes noise (N, latent_dim), D gives one logit a sample, (N, 1)
+    G, D             networks (Sequential); G takes noise (N, latent_dim), D gives one logit per sample, (N, 1)
     loss             of minigan.losses
     optimizer_G, _D  of minigan.optimizers, one for each network; the GAN binds them
     update           "alternating": D first, then G against the new D (Algorithm 1; the default)
                      "simultaneous": both gradients from one forward pass, against the same D (TensorFlow's tutorial)
-    latent_dim       the length of z; found by itself where G begins with a Dense layer
-    classes          of a conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784): G takes (N, latent_dim + classes), D takes
-                     (N, ..., C + classes): behind the rest the label, one-hot; for D it is the same at every pixel
-    preprocess_D              a layer without parameters, or a Sequential of some, through which D sees real and fake samples in
-                     training (`discriminate`)
+    latent_dim       the length of z; known without it if G begins with a Dense layer
+    classes          of a conditional GAN: G takes (N, latent_dim + classes), D takes (N, ..., C + classes). The label comes
+                     last, one-hot; for D it is the same at every pixel. (The idea is that of Mirza & Osindero 2014,
+                     arXiv:1411.1784, whose networks have hidden layers of their own for it.)
+    preprocess_D     a layer without parameters, or a Sequential of some, through which real and fake samples pass on their way
+                     to D in training
     augment          the same for the real samples alone
     penalty          of minigan.penalties: WGANGP(rng) or R1(); its gradient is added in every D step
     average          weight of the old value in a moving average of G's parameters, which `sample` then uses; 0: none
 
-    D sees real and fake images in two passes, so a BatchNorm in D normalises each by its own statistics.
+    D processes real and fake images in two passes, so a BatchNorm in D normalises each by its own statistics.
     """
 
-    def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None, *, classes=0, preprocess_D=None,
-                 augment=None, penalty=None, average=0.0):
+    def __init__(self, G, D, loss, optimizer_G, optimizer_D, update="alternating", latent_dim=None, *, classes=0,
+                 preprocess_D=None, augment=None, penalty=None, average=0.0):
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
         check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
         check_whole("GAN", 0, classes=classes)
         check_range("GAN", average=(average, 0, 1))
-        for name, part, example, attribute in (("preprocess_D", preprocess_D, "minigan.layers.InstanceNoise(0.1)", "backward"),
-                                               ("augment", augment, "minigan.layers.RandomFlip()", "backward"),
-                                               ("penalty", penalty, "minigan.penalties.R1()", "rng")):
-            if part is not None:
-                check_object("GAN", name, part, example, attribute)
-        preprocess_D, augment = (Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
-                        for layer in (preprocess_D, augment))
-        if preprocess_D.size or augment.size:
-            raise ValueError("GAN: preprocess_D and augment have parameters, which no optimizer would train; put such layers into D")
-        if preprocess_D.group_size() > 1 or augment.group_size() > 1:
-            raise ValueError("GAN: preprocess_D and augment keep the number of samples; put a Pack into D")
+        if penalty is not None:
+            check_object("GAN", "penalty", penalty, "minigan.penalties.R1()", "rng")
         self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, length_of_z(G, latent_dim, classes)
         self.classes, self.penalty, self.average = classes, penalty, average
-        self.preprocess_D, self.augment = preprocess_D, augment
+        self.preprocess_D, self.augment = in_front_of_D("preprocess_D", preprocess_D), in_front_of_D("augment", augment)
         self.optimizer_G, self.optimizer_D = optimizer_G, optimizer_D
         optimizer_G.bind(G)
         optimizer_D.bind(D)
@@ -80,51 +75,38 @@ class GAN:
         for name, network in self.networks().items():
             network.rename(name)
 
-    # --- what a checkpoint holds ---
-
-    def networks(self):
-        """All networks by name: G and D, and those of the options in use."""
-        options = {"preprocess_D": self.preprocess_D, "augment": self.augment, "G_average": self.G_average}
-        return {"G": self.G, "D": self.D} | {name: network for name, network in options.items() if network}
-
-    def stateful(self):
-        return {"optimizer_G": self.optimizer_G, "optimizer_D": self.optimizer_D}
-
-    def generators(self):
-        return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
-
     # --- the steps ---
 
-    def train_step(self, real, z, labels=None):
+    def train_step(self, real: Array, z: Array, labels: Array | None = None) -> tuple[Array, Array]:
         """One step of D and one of G, on a batch of real images and one of noise; returns (loss_D, loss_G), on the device.
 
         labels  (N,) whole numbers, for both, of a conditional GAN
-        D's opinion of the batch before the step stays in `scores`: (mean D(x), mean D(G(z))).
+        `scores` then holds D's mean output before the step: (mean D(x), mean D(G(z))).
         """
         fake, cache_G = self.G.forward(self.with_labels(z, labels))
         loss_D, logits_fake, cache_fake = self._discriminator_gradient(real, fake, labels)
         if self.update == "alternating":
             self.optimizer_D.step()
-            logits_fake, cache_fake = self._look_again(fake, labels)
+            logits_fake, cache_fake = self._discriminate_again(fake, labels)
         loss_G = self._generator_gradient(logits_fake, cache_fake, cache_G)
         if self.update == "simultaneous":
             self.optimizer_D.step()             # only now: the backward pass above still needed the old D
         self._step_G()
         return loss_D, loss_G
 
-    def discriminator_step(self, real, z, labels=None):
-        """One step of D alone, for games with several of them for each step of G; returns loss_D."""
+    def discriminator_step(self, real: Array, z: Array, labels: Array | None = None) -> Array:
+        """One step of D alone, for games with several of them per step of G; returns loss_D."""
         fake, _ = self.G.forward(self.with_labels(z, labels))
         loss_D, _, _ = self._discriminator_gradient(real, fake, labels)
         self.optimizer_D.step()
         return loss_D
 
-    def generator_step(self, real, z, labels=None):
+    def generator_step(self, real: Array, z: Array, labels: Array | None = None) -> tuple[Array, Array]:
         """One step of G alone, against a D that stays as it is; returns (loss_D, loss_G), loss_D without a penalty."""
         fake, cache_G = self.G.forward(self.with_labels(z, labels))
-        check_samples(real, fake)
-        logits_real, _ = self._look_again(real, labels)
-        logits_fake, cache_fake = self._look_again(fake, labels)
+        check_samples("GAN", real, fake)
+        logits_real, _ = self._discriminate_again(real, labels)
+        logits_fake, cache_fake = self._discriminate_again(fake, labels)
         self.scores = mean(self.loss.score(logits_real)), mean(self.loss.score(logits_fake))
         loss_D, _, _ = self.loss.discriminator(logits_real, logits_fake)
         loss_G = self._generator_gradient(logits_fake, cache_fake, cache_G)
@@ -136,7 +118,7 @@ class GAN:
     def _discriminator_gradient(self, real, fake, labels):
         """loss_D with its gradient in D.dtheta; and the logits of the fakes with their cache."""
         D, loss = self.D, self.loss
-        check_samples(real, fake)
+        check_samples("GAN", real, fake)
         if self.augment:
             real, _ = self.augment.forward(real)
         logits_real, cache_real = self.discriminate(real, labels)
@@ -168,41 +150,43 @@ class GAN:
             for (_, value), (_, newest) in zip(average.states(), self.G.states()):
                 value[...] = newest             # running statistics are averages already
 
-    def _look_again(self, x, labels):
+    def _discriminate_again(self, x, labels):
         """A forward pass of D that leaves D's states as they are: the D step has moved them, or D is not in training."""
         with self.D.keep_states():
             return self.discriminate(x, labels)
 
     # --- what the networks get ---
 
-    def discriminate(self, x, labels=None):
-        """D's logits for x, seen through the preprocess_D and with its labels, and a cache for discriminate_backward."""
-        seen, cache_preprocess = self.preprocess_D.forward(x) if self.preprocess_D else (x, None)
+    def discriminate(self, x: Array, labels: Array | None = None) -> tuple[Array, tuple]:
+        """D's logits for x, behind preprocess_D and with its labels, and a cache for discriminate_backward."""
+        seen, cache_before_D = self.preprocess_D.forward(x) if self.preprocess_D else (x, None)
         seen = self.with_labels(seen, labels)
         logits, cache_D = self.D.forward(seen)
-        return logits, (seen, cache_preprocess, cache_D)
+        return logits, (seen, cache_before_D, cache_D)
 
-    def discriminate_backward(self, dlogits, cache, param_grads=True, input_grad=True):
-        _, cache_preprocess, cache_D = cache
+    def discriminate_backward(self, dlogits: Array, cache: tuple, param_grads: bool = True,
+                              input_grad: bool = True) -> Array | None:
+        """Back through D, the labels and preprocess_D."""
+        _, cache_before_D, cache_D = cache
         dx = self.D.backward(dlogits, cache_D, param_grads, input_grad)
         if self.classes and input_grad:
             dx = dx[..., :-self.classes]        # the labels are given, nobody can move them
-        return self.preprocess_D.backward(dx, cache_preprocess) if self.preprocess_D and input_grad else dx
+        return self.preprocess_D.backward(dx, cache_before_D) if self.preprocess_D and input_grad else dx
 
-    def with_labels(self, x, labels):
+    def with_labels(self, x: Array, labels: Array | None) -> Array:
         if self.classes:
             return append_labels(x, labels, self.classes)
         check_labels("GAN", labels, None, 0)
         return x
 
     @property
-    def group(self):
+    def group(self) -> int:
         """How many samples D judges at once; batches are multiples of it."""
         return self.D.group_size()
 
-    def sample(self, n, seed, labels=None):
+    def sample(self, n: int, seed: int, labels: Array | None = None) -> Array:
         """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory. Without labels,
-        those of a conditional GAN are 0, 1, 2 ... in turn. If there is a moving average of G, it is the one that is asked."""
+        those of a conditional GAN are 0, 1, 2 ... in turn. If there is a moving average of G, that average makes them."""
         check_whole("GAN.sample", 1, n=n)
         if self.classes and labels is None:
             labels = xp.arange(n) % self.classes
@@ -214,15 +198,28 @@ class GAN:
         G = self.G if self.G_average is None else self.G_average
         return xp.concatenate([G(z[i:i + 256]) for i in range(0, n, 256)])
 
-    def noise(self, n, rng):
+    def noise(self, n: int, rng) -> Array:
         """z ~ N(0, 1), (n, latent_dim), from a device generator."""
         check_whole("GAN.noise", 1, n=n)
         check_object("GAN.noise", "rng", rng, "minigan.rng(seed)", "standard_normal")
         return rng.standard_normal((n, self.latent_dim), dtype=self.G.theta.dtype)
 
+    # --- what a checkpoint holds ---
 
-def length_of_z(G, latent_dim, classes):
-    """latent_dim, which shows by itself where G begins with a Dense layer: that takes z and the classes of the label."""
+    def networks(self) -> dict[str, Sequential]:
+        """All networks by name: G and D, and those of the options in use."""
+        options = {"preprocess_D": self.preprocess_D, "augment": self.augment, "G_average": self.G_average}
+        return {"G": self.G, "D": self.D} | {name: network for name, network in options.items() if network}
+
+    def stateful(self) -> dict:
+        return {"optimizer_G": self.optimizer_G, "optimizer_D": self.optimizer_D}
+
+    def generators(self) -> dict:
+        return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
+
+
+def length_of_z(G: Sequential, latent_dim: int | None, classes: int) -> int:
+    """latent_dim; if G begins with a Dense layer, that layer takes z and the classes of the label, and tells it."""
     if isinstance(G[0], Dense):
         found = G[0].I - classes
         if found < 1 or latent_dim not in (None, found):
@@ -236,21 +233,19 @@ def length_of_z(G, latent_dim, classes):
     return latent_dim
 
 
-def check_samples(real, fake):
-    """Raise unless real samples, on the device or on the host, have the shape and dtype of those that G makes, and are finite
-    numbers."""
-    check_batch("GAN", real=real)
-    if not hasattr(getattr(real, "dtype", None), "kind") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
-        return                                         # D says what else a batch must be
-    shape = real.shape[1:]
-    remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",
-                (*shape, 1): "; x[..., None] adds an axis of channels",
-                shape: f"; {BYTES if real.dtype.kind in 'iu' else f'x.astype({str(fake.dtype)!r}) converts'}"}
-    raise ValueError(f"GAN: real samples are {shape} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}"
-                     f"{remedies.get(fake.shape[1:], '')}")
+def in_front_of_D(name: str, layer) -> Sequential:
+    """The layer, or none, as a network without parameters that keeps the number of samples."""
+    if layer is not None:
+        check_object("GAN", name, layer, "minigan.layers.RandomFlip()", "backward")
+    network = Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
+    if network.size:
+        raise ValueError(f"GAN: {name} has parameters, which no optimizer would train; put such layers into D")
+    if network.group_size() > 1:
+        raise ValueError(f"GAN: {name} keeps the number of samples; put a Pack into D")
+    return network
 
 
-def append_labels(x, labels, classes):
+def append_labels(x: Array, labels: Array, classes: int) -> Array:
     """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
     check_array("GAN", "samples and noise", x)
     if x.ndim < 2:

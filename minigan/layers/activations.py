@@ -26,7 +26,9 @@ class LeakyReLU(Layer):
     Shapes    x, y any
     Forward   y = x where x > 0, else alpha·x;  for 0 ≤ alpha ≤ 1 that is max(x, alpha·x)
     Backward  dx = dy where x > 0, else alpha·dy
-    Why       both pieces are straight lines, of slope 1 and alpha. At the kink x = 0 there is no derivative; alpha is taken,
+    Cache     where x > 0: true or false for each element
+    Double    u = v where x > 0, else alpha·v      s: none, f'' = 0 on both sides of the kink
+    Why       two straight lines, of slope 1 and alpha. At the kink x = 0 there is no derivative; alpha is taken,
               as PyTorch does.
     Source    Maas, Hannun & Ng 2013; alpha 0.3 is Keras' default, DCGANs use 0.2 (arXiv:1511.06434)
     """
@@ -49,7 +51,7 @@ class LeakyReLU(Layer):
         return leaky_backward(dy, positive, self.alpha) if input_grad else None
 
     def double_backward(self, v, dy, cache):
-        return self.backward(v, cache), None           # dx = f'(x) · dy, and f' is constant on each side of the kink
+        return self.backward(v, cache), None           # dx = f'(x) · dy, and so is u = f'(x) · v
 
 
 class ReLU(LeakyReLU):
@@ -58,6 +60,7 @@ class ReLU(LeakyReLU):
     Shapes    x, y any
     Forward   y = max(x, 0)
     Backward  dx = dy where x > 0, else 0
+    Cache     as LeakyReLU;  Double: as LeakyReLU
     Source    Nair & Hinton 2010
     """
 
@@ -71,8 +74,10 @@ class Tanh(Layer):
     Shapes    x, y any
     Forward   y = tanh x
     Backward  dx = dy · (1 - y²)
-    Why       tanh' = 1 - tanh², so the output is all that backward has to remember. (From |x| = 9 on y rounds to ±1 in
-              float32, and a slope of less than 6·10⁻⁸ to 0.)
+    Cache     y
+    Double    u = v · (1 - y²)      s = v · dy · (-2 y (1 - y²))
+    Why       tanh' = 1 - tanh² and tanh'' = -2 tanh tanh', so the output is all that backward has to remember. (From |x| = 9
+              on y rounds to ±1 in float32, and a slope of less than 6·10⁻⁸ to 0.)
     Source    LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.4
     """
 
@@ -91,7 +96,7 @@ class Tanh(Layer):
     def double_backward(self, v, dy, cache):
         y = cache
         slope = 1 - y * y
-        return v * slope, v * dy * (-2 * y * slope)    # tanh'' = -2 tanh tanh'
+        return v * slope, v * dy * (-2 * y * slope)
 
 
 class Sigmoid(Layer):
@@ -101,6 +106,7 @@ class Sigmoid(Layer):
     Forward   y = σ(x) = 1 / (1 + e⁻ˣ)
     Backward  dx = dy · y (1 - y)
     Cache     y and 1 - y = σ(-x)
+    Double    u = v · y (1 - y)      s = v · dy · y (1 - y) (1 - 2y)
     Why       σ' = e⁻ˣ / (1 + e⁻ˣ)² = σ (1 - σ). With e = e^(-|x|), which cannot overflow, σ(|x|) = 1 / (1 + e) and σ(-|x|) =
               e / (1 + e). So both tails keep their digits: at x = 20 y rounds to 1 in float32, and 1 - y is 2·10⁻⁹.
     Source    Rumelhart, Hinton & Williams 1986
@@ -123,4 +129,4 @@ class Sigmoid(Layer):
     def double_backward(self, v, dy, cache):
         y, rest = cache
         slope = y * rest
-        return v * slope, v * dy * (slope * (rest - y))        # σ'' = σ' (1 - 2σ)
+        return v * slope, v * dy * (slope * (rest - y))        # 1 - 2y = (1 - y) - y

@@ -1,8 +1,8 @@
 """Random transformations of images, and their adjoints: augmentation through which a gradient can pass.
 
-With few real images D learns them by heart. Showing it transformed images helps, but if only the real ones are transformed,
-D takes the transformed look for real and G learns to make it: cut-out squares and all. So D has to see every image, real
-and fake, through a random transformation T of the same kind, also when it teaches G. These layers do that, in front of D:
+With few real images D learns them by heart. Transformed images help. But if only the real ones are transformed, D learns that
+real images look transformed, and G copies that: its images have cut-out squares. So D has to see every image, real and fake,
+through a random transformation T of the same kind, in the step of G too. These layers do that, in front of D:
 
     D = Sequential(RandomShift(4, rng=rng(1)), Brightness(0.5, rng=rng(2)), Conv2D(...), ...)
 
@@ -29,6 +29,8 @@ class Augmentation(RandomLayer):
     Shapes    x, y (N, H, W, C)
     Forward   y = T(x), with T drawn for each sample; in evaluation y = x
     Backward  dx = T*(dy)
+    Cache     T as it was drawn, shape and dtype of x
+    Double    u = T(v), since the adjoint of T* is T      s: none
     Why       y_i = Σⱼ T_ij x_j for all pixels i, so ∂L/∂x_j = Σᵢ T_ij dy_i: the transposed matrix
     Source    Zhao et al. 2020, arXiv:2006.10738
     """
@@ -47,7 +49,7 @@ class Augmentation(RandomLayer):
 
     def double_backward(self, v, dy, cache):
         T, _, _ = cache
-        return v if T is None else self.transform(v, T), None          # dx = T*(dy), and the adjoint of T* is T
+        return v if T is None else self.transform(v, T), None
 
     def draw(self, shape, rng):
         """What T is for each of the N images: arrays from the generator `rng`."""
@@ -86,7 +88,7 @@ class RandomRotate90(Augmentation):
     Forward   y = x turned k times by 90° anticlockwise
     Backward  dx = dy turned k times by 90° clockwise
     Why       a turn moves pixels and loses none, so its adjoint is its inverse: turning back
-    Source    Cohen & Welling 2016, arXiv:1602.07576 (the group of these turns, p4)
+    Source    Cohen & Welling 2016, arXiv:1602.07576 (the group of these turns, C4)
     """
 
     def draw(self, shape, rng):
@@ -111,8 +113,8 @@ class RandomShift(Augmentation):
     Forward   y_hw = x_(h+i-p),(w+j-p), or 0 where that is outside of the image; (i, j) is where the crop begins in the
               framed image, each drawn from 0 ... 2p; the middle, i = j = p, moves nothing
     Backward  dx = dy moved back: the crop at (2p - i, 2p - j)
-    Why       each pixel of x that stays inside goes to one place of y, and collects the gradient from there; what went
-              over the edge has no influence, and back come the zeros of the frame
+    Why       each pixel of x that stays inside goes to one place of y, and collects the gradient from there. Pixels that
+              are moved out of the image do not affect y, so their gradient is 0
     Source    Zhao et al. 2020, arXiv:2006.10738 (translation, by up to 1/8 of the size)
     """
 
@@ -144,6 +146,7 @@ class Brightness(Augmentation):
     Shapes    x, y (N, H, W, C)
     Forward   y = x + b,  b ~ U(-strength, strength), one number an image
     Backward  dx = dy
+    Double    u = v      s: none
     Why       b does not depend on x
     Source    Zhao et al. 2020, arXiv:2006.10738 (there strength is 0.5, for pixels in [-1, 1])
     """
@@ -165,11 +168,12 @@ class Brightness(Augmentation):
         return dy
 
     def double_backward(self, v, dy, cache):
-        return v, None                         # not transform(v): dx = dy knows nothing of b
+        return v, None                         # not transform(v): dx = dy does not contain b
 
 
 class Cutout(Augmentation):
-    """In every image a rectangle is set to zero: `share` of its height and of its width, centred on any pixel.
+    """In every image a rectangle is set to zero: `share` of its height and of its width, centred on any pixel. So a share of
+    0.5 removes at most a quarter of the area.
 
     Shapes    x, y (N, H, W, C)
     Forward   y = mask · x, with mask 0 in the rectangle and 1 elsewhere; near the edge a part of it falls outside

@@ -8,7 +8,7 @@ For one channel, over the M values x_1 … x_M that it has in the batch, the for
     4  x_hat   = (x - mean) · inv_std
     5  y       = gamma · x_hat + beta
 
-Backward, each stage reversed. Every x acts on the loss by three ways: straight through stage 4, by inv_std, by mean:
+Backward, each stage reversed. Every x affects the loss in three ways: directly through stage 4, through inv_std, through mean:
 
     5  dbeta = Σ dy          dgamma = Σ dy · x_hat          dx_hat = gamma · dy
     4  dinv_std = Σ dx_hat · (x - mean)                     dx gets  dx_hat · inv_std,  dmean gets  - inv_std · Σ dx_hat
@@ -35,15 +35,6 @@ from minigan.layers.statistics import average, centred, inverse_std
 # The formulas of the two passes, element by element; between them are the sums.
 
 @fuse
-def move(running, newest, var, weight):
-    """A batch whose variance overflowed leaves no trace; a running value that is not finite begins anew with the next good
-    batch."""
-    moved = running + weight * (newest - running)
-    moved = xp.where(xp.isfinite(moved), moved, newest)
-    running[...] = xp.where(xp.isfinite(var), moved, running)
-
-
-@fuse
 def scaled(x_hat, inv_std, gamma, beta):
     x_hat *= inv_std
     return gamma * x_hat + beta
@@ -61,7 +52,7 @@ def normalized_backward(dy, x_hat, inv_std, gamma, dbeta, dgamma, M):
 
 
 class BatchNorm(Layer):
-    """Every channel gets mean beta and standard deviation gamma over the batch.
+    """Every channel gets mean beta and standard deviation |gamma| · √(var / (var + eps)), nearly |gamma|, over the batch.
 
     Shapes    x, y (N, ..., C);  gamma, beta (C,);  one statistic a channel, over the M values on all other axes
     Forward   x_hat = (x - mean) · inv_std,  inv_std = 1/√(var + eps);  y = gamma · x_hat + beta
@@ -69,9 +60,13 @@ class BatchNorm(Layer):
               running = momentum · running + (1 - momentum) · batch
     Backward  dx = gamma · inv_std · (dy - dbeta/M - x_hat · dgamma/M)      dgamma = Σ dy · x_hat      dbeta = Σ dy
               In evaluation mean and var are constants: dx = gamma · inv_std · dy
-    Why       the derivation, and why dx has this form, stands at the top of this file.
+    Cache     x_hat, inv_std, and whether it was training
+    Double    refused: every output depends on the whole batch, so no sample has a gradient of its own
+    Why       the derivation, and why dx has this form, is at the top of this file. A bias before a BatchNorm gets the
+              gradient 0: it shifts all x of a channel alike, and y ignores that.
     Source    Ioffe & Szegedy 2015, arXiv:1502.03167. momentum is Keras' (the weight of the old value; PyTorch's is the
-              weight of the new one), and so is the biased running variance (PyTorch keeps the unbiased one)
+              weight of the new one). The running variance is biased, as in Keras 3; PyTorch, and for images Keras 2, keep
+              the unbiased one
     """
 
     samples = "summed"
@@ -117,13 +112,22 @@ class BatchNorm(Layer):
             return None
         if not train:
             return scaled_backward(dy, inv_std, self.gamma)
-        M = batch_sum(dy.size // self.C)               # dx needs the sums over the whole batch
+        M = batch_sum(dy.size // self.C)               # dx needs the sums over the whole batch, not over this shard of it
         return normalized_backward(dy, x_hat, inv_std, self.gamma, batch_sum(dbeta), batch_sum(dgamma), M)
+
+    def double_backward(self, v, dy, cache):
+        raise ValueError(f"{self} makes every output depend on the whole batch, so a sample has no gradient of its own that a "
+                         "penalty could act on; use LayerNorm or InstanceNorm in such a D, or no normalization")
 
     def move_running(self, mean, var):
         move(self.running_mean, mean, var, 1 - self.momentum)
         move(self.running_var, var, var, 1 - self.momentum)
 
-    def double_backward(self, v, dy, cache):
-        raise ValueError(f"{self} makes every output depend on the whole batch, so a sample has no gradient of its own that a "
-                         "penalty could act on; use LayerNorm or InstanceNorm in such a D, or no normalization")
+
+@fuse
+def move(running, newest, var, weight):
+    """running += weight · (newest - running). A batch whose variance overflowed leaves no trace, and a running value that is
+    not finite begins anew with the next good batch."""
+    moved = running + weight * (newest - running)
+    moved = xp.where(xp.isfinite(moved), moved, newest)
+    running[...] = xp.where(xp.isfinite(var), moved, running)

@@ -7,8 +7,8 @@ the patch of the padded image that starts at (oh·S, ow·S), and it is a Dense l
 
 (Mathematicians call this a cross-correlation, and turn the kernel over for a convolution. Deep learning does not.)
 
-`im2col` writes every patch into one row of a matrix (in the program it comes from, the patches were columns). With W and dy as
-matrices too, (K·K·C, F) and (N·OH·OW, F), everything is known from Dense:
+`im2col` writes every patch into one row of a matrix. (The name, "image to columns", is MATLAB's and Caffe's, where the patches
+are columns.) With W and dy as matrices too, (K·K·C, F) and (N·OH·OW, F), everything is known from Dense:
 
     cols = im2col(x)                  (N·OH·OW, K·K·C)
     y    = cols W                     (N·OH·OW, F)
@@ -18,13 +18,12 @@ matrices too, (K·K·C, F) and (N·OH·OW, F), everything is known from Dense:
 im2col only copies numbers: it is a linear map, a matrix of zeros and ones. Going backward through a linear map is applying
 its transpose, as dx = dy Wᵀ for y = x W; the transpose is also called the adjoint. What was copied to several patches collects
 the gradient from all of them. That is `col2im`: it adds every patch into the image. With <a, b> = Σ a·b over all elements, the
-two are adjoint if <im2col(x), c> = <x, col2im(c)> for all x and c; one identity, which a test can check without knowing
-anything of either.
+two are adjoint if <im2col(x), c> = <x, col2im(c)> for all x and c: one identity, which can be tested without a look into the
+two functions.
 
 So one convolution needs three functions: `conv` (x to y), `conv_adjoint` (dy to dx), `conv_weight_grad` (x and dy to dW).
 A transposed convolution is the layer whose forward is conv_adjoint: it makes a large image of a small one, as a generator
-needs. The adjoint of the adjoint is conv, so its backward is conv, and dW is the same function, with the two images in each
-other's place:
+needs. The adjoint of the adjoint is conv, so its backward is conv, and dW is the same function with the two images exchanged:
 
                        forward          dx               dW
     Conv2D             conv             conv_adjoint     conv_weight_grad(x, dy)
@@ -33,7 +32,8 @@ other's place:
 "same" padding is TensorFlow's: OH = ⌈H / S⌉ outputs need max((OH-1)·S + K - H, 0) extra pixels, the smaller half before,
 the larger after; K 5 with S 2 on an even H pads 1 and 2.
 
-Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transposed); Chellapilla, Puri & Simard 2006 (im2col)
+Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transposed); Chellapilla, Puri & Simard 2006, "High
+          performance convolutional neural networks for document processing" (patches as rows, there called unrolling)
 """
 import numpy as np
 
@@ -93,7 +93,10 @@ class Conv2D(_Convolution):
               OH = ⌈H/S⌉ for padding "same", ⌊(H + 2p - K)/S⌋ + 1 for p pixels on every side, p = 0 for "valid"
     Forward   y = conv(x, W) + b
     Backward  dx = conv_adjoint(dy, W)      dW = im2col(x)ᵀ dy      db = Σ dy over n, oh, ow
-    Why       a Dense layer on patches; the derivation stands at the top of this file.
+    Cache     x
+    Double    u = conv(v, W)      dW += im2col(v)ᵀ dy      s: none
+    Why       a Dense layer on patches; the derivation is at the top of this file. Double: dx is bilinear in dy and W, as in
+              Dense, so v takes the place of x.
     Source    LeCun et al. 1989; Dumoulin & Visin 2016, arXiv:1603.07285
     """
 
@@ -122,7 +125,6 @@ class Conv2D(_Convolution):
         return conv_adjoint(dy, self.W, x.shape, self.stride, self.padding) if input_grad else None
 
     def double_backward(self, v, dy, cache):
-        # v = ∂P/∂dx stands where x stood (minigan/penalties.py)
         self.dW += conv_weight_grad(v, dy, self.kernel_size, self.stride, self.padding)
         return conv(v, self.W, self.stride, self.padding), None
 
@@ -138,9 +140,12 @@ class ConvTranspose2D(_Convolution):
               OH = H·S for padding "same", (H - 1)·S + K - 2p for p pixels on every side, p = 0 for "valid"
     Forward   y = conv_adjoint(x, W) + b
     Backward  dx = conv(dy, W)      dW = im2col(dy)ᵀ x      db = Σ dy over n, oh, ow
-    Why       without b, L changes as <dy, y> = <dy, conv_adjoint(x)> = <conv(dy), x>: so what stands beside x is dx. For dW
-              it is as if dy were the input of that convolution and x its upstream gradient.
-    Source    Zeiler et al. 2010 (there called deconvolution, which it is not); Dumoulin & Visin 2016, chapter 4
+    Cache     x
+    Double    u = conv_adjoint(v, W)      dW += im2col(dy)ᵀ v      s: none
+    Why       without b, L changes as <dy, y> = <dy, conv_adjoint(x)> = <conv(dy), x>; comparing with <dx, x>, dx is conv(dy).
+              For dW it is as if dy were the input of that convolution and x its upstream gradient.
+    Source    Long, Shelhamer & Darrell 2015, arXiv:1411.4038, section 3.3 (backwards convolution); Dumoulin & Visin 2016,
+              chapter 4. It is not a deconvolution, as it is often called: it inverts nothing
     """
 
     def __init__(self, C, F, kernel_size, stride=1, padding="same", bias=True,

@@ -12,8 +12,11 @@ class Dense(Layer):
     Shapes    x (N, I) -> y (N, O);  W (I, O), b (O,)
     Forward   y = x W + b
     Backward  dx = dy Wᵀ      dW = xᵀ dy      db = Σₙ dy
+    Cache     x
+    Double    u = v W      dW += vᵀ dy      s: none, dx does not depend on x
     Why       y_no = Σᵢ x_ni W_io + b_o, so ∂y_no/∂x_ni = W_io: each x_ni collects dy_no over o;
-              ∂y_no/∂W_io = x_ni: each W_io collects dy_no over n.
+              ∂y_no/∂W_io = x_ni: each W_io collects dy_no over n. In dx = dy Wᵀ dy takes the place of y and dx that of x,
+              so the double backward has v in the place of x.
     Source    Rumelhart, Hinton & Williams 1986
     """
 

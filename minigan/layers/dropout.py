@@ -16,6 +16,8 @@ class Dropout(RandomLayer):
     Shapes    x, y any
     Forward   y = mask · x, with mask = 0 (probability rate) or 1/(1 - rate), drawn anew at each call
     Backward  dx = mask · dy
+    Cache     mask; None in evaluation and for rate 0
+    Double    u = mask · v, of the same mask      s: none
     Why       the mask is a constant factor for each element. Dividing by 1 - rate in training keeps E[y] = x, so that
               evaluation needs no factor ("inverted" dropout).
     Source    Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014

@@ -10,9 +10,12 @@ from minigan.layers.layer import Layer
 class Maxout(Layer):
     """Every output is the largest of `pieces` weighted sums of the inputs.
 
-    Shapes    x (N, I) -> y (N, O);  W (I, P·O), b (P·O,): the columns of W are P blocks W₁ ... W_P of (I, O), side by side
+    Shapes    x (N, I) -> y (N, O);  W (I, P·O), b (P·O,) with P = pieces: the columns of W are P blocks W₁ ... W_P of (I, O),
+              side by side
     Forward   z_k = x W_k + b_k for k = 1 ... P;   y = max_k z_k, for each sample and each output by itself
     Backward  dz_k = dy where piece k is the largest, else 0      dx = Σ_k dz_k W_kᵀ    dW_k = xᵀ dz_k    db_k = Σₙ dz_k
+    Cache     x, and won (N, P, O): whether piece k is the largest
+    Double    u = v W_k of the piece that won      dW_k += vᵀ dz_k      s: none, a small change of x changes no winner
     Why       where piece k wins, y is z_k, a Dense layer; the others do not reach y, so no gradient reaches them. A maximum
               of straight lines is convex: with its own pieces each unit learns a ReLU, an absolute value, a parabola ...
               Of equal pieces the first one is taken, so that exactly one gets dy.
@@ -53,6 +56,6 @@ class Maxout(Layer):
     def double_backward(self, v, dy, cache):
         x, won = cache
         dz = (won * dy[:, None]).reshape(len(v), -1)
-        self.dW += v.T @ dz                            # dx = dz Wᵀ is bilinear, as in Dense: v stands where x stood
+        self.dW += v.T @ dz                            # dx = dz Wᵀ is bilinear, as in Dense: v takes the place of x
         u = won * (v @ self.W).reshape(won.shape)
-        return u.sum(axis=1), None                     # which piece wins does not change within reach: no term for x
+        return u.sum(axis=1), None

@@ -10,9 +10,12 @@ class Residual(Layer):
     Shapes    x, y any; body keeps the shape
     Forward   y = x + body(x)
     Backward  dx = dy + body's dx
+    Cache     the body's
+    Double    u = v + body's u      s = body's s
     Why       x goes two ways, so its gradient is the sum of what comes back on both. On the direct way nothing can weaken it:
               deep networks of such blocks still train.
-    Source    He, Zhang, Ren & Sun 2016, arXiv:1512.03385, eq. 1
+    Source    He, Zhang, Ren & Sun 2016, arXiv:1512.03385, eq. 1; without a ReLU after the sum, as argued for in their
+              arXiv:1603.05027, section 2
     """
 
     samples = "independent"
@@ -32,7 +35,7 @@ class Residual(Layer):
 
     def double_backward(self, v, dy, cache):
         u, s = self.body.double_backward(v, dy, cache)
-        return v + u, s                                # dx = dy + body's dx: v reaches dy on both ways
+        return v + u, s
 
 
 class FillIn(Layer):
@@ -42,6 +45,7 @@ class FillIn(Layer):
     Forward   y = mask · body(x) + (1 - mask) · image
     Backward  into body goes mask · dy, and what comes back is added to
               dimage = (1 - mask) · dy      dmask = Σ over c of dy · (body(x) - image)
+    Cache     image, mask, body(x), and the body's
     Why       the product rule, once for each factor. Where the image is known mask · dy is zero, so nothing is learnt there.
     Source    the masked loss of Pathak et al. 2016, arXiv:1604.07379, eq. 1, made a property of the image itself
     """

@@ -11,11 +11,16 @@ g = gamma · dy, for a group of M values,
 
     <v, dx> = inv_std · Q,    Q = <v, g> - M mean(v) mean(g) - M mean(v · x_hat) mean(g · x_hat)
 
-is symmetric in v and g, so ∂P/∂g = B(v), hence ∂P/∂dy = gamma · B(v) and ∂P/∂gamma = Σ dy · B(v). x enters twice: by x_hat
-in Q, ∂Q/∂x_hat = - mean(g · x_hat) · v - mean(v · x_hat) · g, which B carries on to x; and by inv_std, with ∂inv_std/∂x =
-- inv_std² · x_hat / M, where it stands before Q = M mean(v · dx) / inv_std. Together
+is symmetric in v and g: <v, B(g)> = <B(v), g>. So ∂P/∂g = B(v), hence u = ∂P/∂dy = gamma · B(v) and ∂P/∂gamma = Σ dy · B(v).
+x enters twice. First by x_hat in Q, with
 
-    ∂P/∂x = inv_std · B(∂Q/∂x_hat) - inv_std · x_hat · mean(v · dx)
+    ∂Q/∂x_hat = - mean(g · x_hat) · v - mean(v · x_hat) · g
+
+From x_hat to x the derivative is again a backward pass of the normalization, which is B. Second by the factor inv_std in front of
+Q. From inv_std = (var + eps)^(-1/2) and ∂var/∂x = 2 (x - mean)/M = 2 x_hat / (M inv_std) comes ∂inv_std/∂x =
+- inv_std² · x_hat / M; the factor beside it is Q = <v, dx> / inv_std = M mean(v · dx) / inv_std. Together
+
+    s = ∂P/∂x = inv_std · B(∂Q/∂x_hat) - inv_std · x_hat · mean(v · dx)
 """
 import math
 
@@ -27,13 +32,17 @@ from minigan.layers.statistics import average, centred, inverse_std
 
 
 class LayerNorm(Layer):
-    """Every sample gets mean 0 and standard deviation 1 over all its values, then each channel its own scale and shift.
+    """Every sample gets mean 0 and, up to eps, standard deviation 1 over all its values, then each channel a scale and a shift.
 
-    Shapes    x, y (N, ..., C);  gamma, beta (C,);  one mean and variance a sample, over all axes but the first
+    Shapes    x, y (N, ..., C);  gamma, beta (C,);  one mean and variance per sample, over all axes but the first
     Forward   x_hat = (x - mean) / √(var + eps);  y = gamma · x_hat + beta
-    Backward  dx = B(gamma · dy)      dgamma = Σ dy · x_hat      dbeta = Σ dy
-    Why       B, and its own derivative, stand at the top of this file.
-    Source    Ba, Kiros & Hinton 2016, arXiv:1607.06450; in critics, in place of BatchNorm: arXiv:1704.00028
+    Backward  dx = B(gamma · dy)      dgamma = Σ dy · x_hat      dbeta = Σ dy, over all axes but the last
+    Cache     x_hat, inv_std = 1/√(var + eps)
+    Double    u = gamma · B(v)      dgamma += Σ dy · B(v)      s = inv_std · (B(∂Q/∂x_hat) - x_hat · mean(v · dx))
+    Why       B, Q and their derivatives are at the top of this file.
+    Source    Ba, Kiros & Hinton 2016, arXiv:1607.06450; in critics, in place of BatchNorm: arXiv:1704.00028. For images this
+              is GroupNorm with one group (arXiv:1803.08494). Keras' LayerNormalization takes the last axis only, and
+              PyTorch's gamma has an entry for each element
     """
 
     samples = "independent"
@@ -87,11 +96,11 @@ class LayerNorm(Layer):
 
 
 class InstanceNorm(LayerNorm):
-    """Every channel of every image gets mean 0 and standard deviation 1 over its pixels, then scale and shift.
+    """Every channel of every image gets mean 0 and, up to eps, standard deviation 1 over its pixels, then scale and shift.
 
-    Shapes    x, y (N, H, W, C);  gamma, beta (C,);  one mean and variance a sample and channel, over H and W
+    Shapes    x, y (N, H, W, C);  gamma, beta (C,);  one mean and variance per sample and channel, over H and W
     Forward   as LayerNorm, with these means
-    Backward  as LayerNorm
+    Backward  as LayerNorm;  Cache and Double, too
     Why       contrast and brightness of the single image are taken out: what an image translation should not depend on
     Source    Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022
     """

@@ -1,49 +1,24 @@
-"""Sequential, the chain of layers: the chain rule, and one vector theta for all parameters."""
-import math
-
-from minigan.backend import xp
+"""Sequential, the chain of layers: the chain rule."""
 from minigan.engine import over_shards
-from minigan.layers.layer import Layer
+from minigan.layers.network import Network
 
 
-class Sequential(Layer):
-    """A chain of layers, y = f_L(… f_2(f_1(x))), and one vector that holds all their parameters.
+class Sequential(Network):
+    """A chain of layers, y = f_L(… f_2(f_1(x))).
 
+    Shapes    those of the first layer's x and of the last one's y
     Forward   x_l = f_l(x_{l-1})
     Backward  the chain rule from the last layer to the first: dx_{l-1} = backward of f_l at dx_l
-    Why       theta holds all parameters and dtheta all gradients, each in one piece of memory into which layer.W,
-              layer.dW ... are views. So an optimizer is a few lines on two vectors, as papers write it.
+    Cache     the caches of the layers, in their order
+    Double    up:   g_l, what each layer's backward is given, is found again from dy;  v_l, s_l = double_backward of f_l at
+                    v_{l-1}, from the first layer to the last;  u = v_L
+              down: s = s_1 + ...: from the last layer to the first, s_l is added where it arises and passed on by backward
+    Why       ∂L/∂x_{l-1} = ∂L/∂x_l · ∂x_l/∂x_{l-1}, and backward of f_l is the product with ∂x_l/∂x_{l-1}. The parameters of
+              all layers are one vector, theta, and their gradients another, dtheta (network.py).
     Source    Rumelhart, Hinton & Williams 1986
     """
 
     samples = "independent"
-    array_names = ("theta", "dtheta")
-
-    def __init__(self, *layers, name=""):
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential takes layers, got {type(layer).__name__} as number {i}")
-            if belongs_to_a_network(layer) or any(layer is other for other in layers[:i]):
-                raise ValueError(f"Sequential: number {i}, {layer}, belongs to a network already; take a part of that "
-                                 "network as network[a:b], or an independent copy with copy.deepcopy")
-        self._consist_of(layers)
-        self._gather()
-        self.rename(name)
-
-    def _consist_of(self, layers):
-        vars(self).update(layers=list(layers), made_of=tuple(layers))
-
-    @property
-    def children(self):
-        if tuple(self.layers) != self.made_of:
-            raise TypeError(f"{self}: its layers were changed, but those of a network are fixed when it is made; make a new "
-                            "Sequential")
-        return {str(i): layer for i, layer in enumerate(self.layers)}
-
-    @property
-    def size(self):
-        return self.theta.size if "theta" in vars(self) else super().size
-
     @over_shards
     def forward(self, x, train=True):
         caches = []
@@ -55,7 +30,7 @@ class Sequential(Layer):
     @over_shards
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         layers, lowest = self.layers, 0
-        if not input_grad:                  # then nobody needs a gradient from below the first layer with parameters
+        if not input_grad:                  # then no gradient is needed from below the first layer with parameters
             with_parameters = (i for i, layer in enumerate(layers) if param_grads and layer.size)
             lowest = next(with_parameters, len(layers))
         for i in reversed(range(lowest, len(layers))):
@@ -64,7 +39,7 @@ class Sequential(Layer):
 
     @over_shards
     def double_backward(self, v, dy, cache):
-        """The backward pass, layer by layer, seen as a forward pass of its own: the derivation is in minigan/penalties.py."""
+        """The backward pass is read as a second forward pass, and gone through backward: the derivation is in penalties.py."""
         layers = self.layers
         g = [dy]                            # what each layer's backward was given, from the last layer to the first
         for layer, kept in reversed([*zip(layers, cache)][1:]):                # the first one's result is not needed
@@ -79,77 +54,3 @@ class Sequential(Layer):
                 s = layer.backward(s, kept)
             s = term if s is None else s if term is None else s + term
         return v, s
-
-    def replace_child(self, name, layer):
-        self._consist_of([*self.layers[:int(name)], layer, *self.layers[int(name) + 1:]])
-
-    def zero_grad(self):
-        self.dtheta[...] = 0
-
-    def rename(self, name):
-        """Name the network and, after it, all layers inside: D, D.0, D.1 ..."""
-        for path, layer in self.walk(name):
-            layer.name = path
-
-    def group_size(self):
-        """How many samples become one on the way through the network."""
-        return math.prod(layer.group for _, layer in self.walk())
-
-    def summary(self, input_shape):
-        """Print layer, output shape and parameters, as for inputs of this shape (without the batch axis)."""
-        x = xp.zeros((self.group_size(), *input_shape), self.theta.dtype)
-        rows = [("layer", "output shape", "parameters")]
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            shape = ", ".join(["N", *map(str, x.shape[1:])])
-            rows.append((f"{i} {type(layer).__name__}", f"({shape})", f"{layer.size:,}"))
-        rows.append(("total", "", f"{self.size:,}"))
-        print("\n".join(f"{a:<22}{b:<20}{c:>12}" for a, b, c in rows))
-
-    # --- the vectors theta and dtheta ---
-
-    def _gather(self):
-        dtypes = {str(value.dtype) for _, value, _ in self.parameters()} or {"float32"}
-        if len(dtypes) > 1:
-            raise TypeError(f"Sequential: all layers need the same dtype, got {' and '.join(sorted(dtypes))}")
-        seen = [id(layer) for _, layer in self.walk()]
-        if len(set(seen)) < len(seen):
-            raise ValueError("Sequential: one layer is in two places, and would be trained twice; copy.deepcopy makes another "
-                             "one")
-        dtype = dtypes.pop()
-        self.bind(xp.empty(self.size, dtype), xp.empty(self.size, dtype))
-        for _, layer in self.walk():
-            layer.in_network = layer is not self
-
-    def bind(self, theta, dtheta):
-        super().bind(theta, dtheta)
-        vars(self)["theta"], vars(self)["dtheta"] = theta, dtheta
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        self._gather()                      # a copied view is no view any more
-
-    def __len__(self):
-        return len(self.layers)
-
-    def __getitem__(self, index):
-        """network[3] is a layer; network[:3] the network of the first three, which shares their parameters."""
-        if not isinstance(index, slice):
-            return self.layers[index]
-        start, _, step = index.indices(len(self.layers))
-        if step != 1:
-            raise ValueError(f"{self}: a part of a network is network[a:b], got a step of {step}")
-        part = object.__new__(Sequential)
-        part._consist_of(self.layers[index])
-        part.name, part.in_network = self.name, True
-        before = sum(layer.size for layer in self.layers[:start])
-        vars(part)["theta"] = self.theta[before:before + part.size]
-        vars(part)["dtheta"] = self.dtheta[before:before + part.size]
-        return part
-
-
-def belongs_to_a_network(layer):
-    """Whether the layer, or one inside it, has its parameters in the theta of a network. A Sequential that is itself free
-    may join another network: it takes all of its layers along."""
-    inside = () if isinstance(layer, Sequential) else layer.children.values()
-    return layer.in_network or any(belongs_to_a_network(child) for child in inside)

@@ -22,6 +22,8 @@ class Flatten(Layer):
     Shapes    x (N, ...) -> y (N, I), with I the product of the sizes
     Forward   y = x, in another shape
     Backward  dx = dy, in the shape of x
+    Cache     shape and dtype of x
+    Double    u = v, in the shape of dy      s: none
     Source    Keras, layer Flatten (channels last)
     """
 
@@ -46,6 +48,8 @@ class Reshape(Layer):
     Shapes    x (N, ...) -> y (N, *shape)
     Forward   y = x, in another shape
     Backward  dx = dy, in the shape of x
+    Cache     shape and dtype of x
+    Double    u = v, in the shape of dy      s: none
     Source    Keras, layer Reshape (channels last)
     """
 
@@ -77,6 +81,8 @@ class PixelShuffle(Layer):
     Shapes    x (N, H, W, r·r·C) -> y (N, H·r, W·r, C)
     Forward   y[n, h·r + i, w·r + j, c] = x[n, h, w, (i·r + j)·C + c]
     Backward  dx[n, h, w, (i·r + j)·C + c] = dy[n, h·r + i, w·r + j, c]
+    Cache     shape and dtype of x
+    Double    u = forward of v      s: none
     Why       a permutation: every gradient goes back to where its number came from.
     Source    Shi et al. 2016, arXiv:1609.05158, eq. 4; the order of the channels is that of TensorFlow's depth_to_space
               (PyTorch's PixelShuffle has c first: c·r² + i·r + j)
@@ -112,6 +118,8 @@ class UpSample2D(Layer):
     Shapes    x (N, H, W, C) -> y (N, H·factor, W·factor, C)
     Forward   y[n, h, w, c] = x[n, ⌊h/factor⌋, ⌊w/factor⌋, c]
     Backward  dx = the sum of dy over each block
+    Cache     shape and dtype of x
+    Double    u = forward of v      s: none
     Why       x[n, h, w, c] is copied to factor² places and collects the gradient from all of them.
     Source    Odena, Dumoulin & Olah 2016, "Deconvolution and Checkerboard Artifacts", Distill, doi:10.23915/distill.00003
     """
@@ -142,8 +150,10 @@ class Pack(Layer):
     """Groups of m consecutive samples become one, side by side in the channels: the first layer of a PacGAN's D.
 
     Shapes    x (N, ..., C) -> y (N/m, ..., m·C);  points (N, 2) -> (N/m, 2m), images (N, H, W, C) -> (N/m, H, W, m·C)
-    Forward   y_n = [x_nm, x_(nm+1) ... x_(nm+m-1)] along the last axis
+    Forward   y[n] = [x[n·m], x[n·m + 1] ... x[n·m + m - 1]], side by side along the last axis
     Backward  dx = dy, in the order and the shape of x: each number went to one place, and its gradient comes back from there
+    Cache     shape and dtype of x
+    Double    u = forward of v      s: none
     Why       one sample of a collapsed G can be perfect; m of them together are too much alike, and D learns to see that.
               The loss then has N/m logits, and every logit is about m samples, all real or all fake.
     Source    Lin, Khetan, Fanti & Oh 2018, "PacGAN: The power of two samples in generative adversarial networks",

@@ -23,11 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 from minigan import backend, plots
-from minigan.arguments import check_data, check_labels, check_object, check_whole
+from minigan.arguments import check_data, check_labels, check_object, check_samples, check_whole
 from minigan.cli import terminal
 from minigan.engine import machine
 from minigan.files import alone_in, make_folder, write_whole
-from minigan.gan import check_samples
 from minigan.training import checkpoint
 from minigan.training.batches import Batches
 from minigan.training.finite import finite, first_bad_layer
@@ -71,7 +70,7 @@ class Run:
         except (TypeError, ValueError) as error:
             raise TypeError(f"training: config must be a JSON value, numbers, texts, lists and dicts ({error})") from None
         check_data("training", x)
-        check_samples(x, gan.sample(1, seed))
+        check_samples("GAN", x, gan.sample(1, seed))
         labels = None if labels is None else backend.to_numpy(labels)
         check_labels("training", labels, len(x), gan.classes)
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config

@@ -108,7 +108,7 @@ class Network(Layer):
 
 
 def belongs_to_a_network(layer):
-    """Whether the layer, or one inside it, has its parameters in the theta of a network. A Sequential that is itself free
+    """Whether the layer, or one inside it, has its parameters in the theta of a network. A network that is itself free
     may join another network: it takes all of its layers along."""
-    inside = () if isinstance(layer, Sequential) else layer.children.values()
+    inside = () if isinstance(layer, Network) else layer.children.values()
     return layer.in_network or any(belongs_to_a_network(child) for child in inside)

@@ -14,7 +14,7 @@ class InstanceNoise(RandomLayer):
     Double    u = v      s: none
     Why       n does not depend on x. As the first layer of D it gives real and fake images alike a density everywhere:
               without it both lie on thin surfaces, which a perfect D tells apart, and then G gets no gradient. Less noise
-              as training goes on lets D see sharper: `layer.sigma` may be changed between steps (minigan/training/schedules.py).
+              as training goes on lets D see sharper: `layer.sigma` may be changed between steps.
     Source    Sønderby et al. 2017, arXiv:1610.04490 (instance noise); Arjovsky & Bottou 2017, arXiv:1701.04862, section 3
     """
 

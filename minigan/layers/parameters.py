@@ -1,8 +1,8 @@
 """How the W and dW of a layer become pieces of its network's theta and dtheta; names, walks and copies.
 
-Every layer owns its parameters until a network is made of it. Then the network has all parameters in one vector, theta, and all
-gradients in another, dtheta, and layer.W, layer.dW ... are views into these (`bind`). So nothing may put another array in the
-place of layer.W: `layer.W = ...` writes into it.
+Every layer owns its parameters until a network is made of it. Then the network has all parameters in one vector, theta, and
+all gradients in another, dtheta, and layer.W, layer.dW ... are views into these (`bind`). So nothing may put another array in
+the place of layer.W: `layer.W = ...` writes into it.
 
     parameters()  (name, value, gradient) of all that training changes
     states()      (name, value) of what forward changes and a checkpoint must keep: BatchNorm's running statistics

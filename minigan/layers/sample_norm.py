@@ -16,8 +16,8 @@ x enters twice. First by x_hat in Q, with
 
     ∂Q/∂x_hat = - mean(g · x_hat) · v - mean(v · x_hat) · g
 
-From x_hat to x the derivative is again a backward pass of the normalization, which is B. Second by the factor inv_std in front of
-Q. From inv_std = (var + eps)^(-1/2) and ∂var/∂x = 2 (x - mean)/M = 2 x_hat / (M inv_std) comes ∂inv_std/∂x =
+From x_hat to x the derivative is again a backward pass of the normalization, which is B. Second by the factor inv_std in front
+of Q. From inv_std = (var + eps)^(-1/2) and ∂var/∂x = 2 (x - mean)/M = 2 x_hat / (M inv_std) comes ∂inv_std/∂x =
 - inv_std² · x_hat / M; the factor beside it is Q = <v, dx> / inv_std = M mean(v · dx) / inv_std. Together
 
     s = ∂P/∂x = inv_std · B(∂Q/∂x_hat) - inv_std · x_hat · mean(v · dx)
@@ -32,7 +32,7 @@ from minigan.layers.statistics import average, centred, inverse_std
 
 
 class LayerNorm(Layer):
-    """Every sample gets mean 0 and, up to eps, standard deviation 1 over all its values, then each channel a scale and a shift.
+    """Every sample gets mean 0 and, up to eps, standard deviation 1, then each channel a scale and a shift.
 
     Shapes    x, y (N, ..., C);  gamma, beta (C,);  one mean and variance per sample, over all axes but the first
     Forward   x_hat = (x - mean) / √(var + eps);  y = gamma · x_hat + beta

@@ -19,6 +19,7 @@ class Sequential(Network):
     """
 
     samples = "independent"
+
     @over_shards
     def forward(self, x, train=True):
         caches = []

@@ -1,13 +1,13 @@
 """Layers that change the shape only: they move numbers, or copy them, and learn nothing.
 
-Two of them make a large image of a small one, with a convolution before or after. A ConvTranspose2D learns and enlarges in one,
-but where its stride does not divide its kernel, some pixels of the large image are painted by more patches than their
+Two of them make a large image of a small one, with a convolution before or after. A ConvTranspose2D learns and enlarges in
+one, but where its stride does not divide its kernel, some pixels of the large image are painted by more patches than their
 neighbours: the checkerboard of many generators. These treat all pixels alike:
 
-    sub-pixel            Conv2D(C, F·r²), PixelShuffle(r)      a kernel of K x K on the small image covers r·K pixels of the large
-    resize convolution   UpSample2D(r), Conv2D(C, F)           a kernel covers K pixels of the large one; neighbours begin alike
+    sub-pixel            Conv2D(C, F·r²), PixelShuffle(r)      its kernel covers r·K pixels of the large image
+    resize convolution   UpSample2D(r), Conv2D(C, F)           its kernel covers K of them; neighbours begin alike
 
-Both cost the same number of products. Sub-pixel has r² times the weights.
+Both cost the same number of products. Sub-pixel has r² times the weights and r² times fewer patches.
 """
 import math
 

@@ -10,9 +10,9 @@ and W_hat = W / sigma has the largest singular value 1. Power iteration finds p 
 
     p <- W q / ‖W q‖        q <- Wᵀ p / ‖Wᵀ p‖        sigma = pᵀ W q
 
-W changes little from step to step, so one round per step, which starts with the last p and q, is enough to follow it. So p and q
-are a state, as BatchNorm's running statistics: every forward pass in training moves them, the one over real images and the one
-over fakes. Until they have converged sigma is found a few percent too small.
+W changes little from step to step, so one round per step, which starts with the last p and q, is enough to follow it. So p
+and q are a state, as BatchNorm's running statistics: every forward pass in training moves them, the one over real images and
+the one over fakes. Until they have converged sigma is found a few percent too small.
 
 Backward. The inner layer computes with W_hat and finds dW_hat = ∂L/∂W_hat. Move W by a small δ. With p and q held constant
 sigma moves by pᵀ δ q = <p qᵀ, δ>, where <A, B> = Σ A·B over all elements, and

@@ -62,7 +62,27 @@ def check_game(owner, loss, networks, optimizers):
         optimizer.check_free()
 
 
-# --- labels ---
+# --- logits, labels ---
+
+def check_logits(owner, *logits):
+    """The logits; raise unless all are arrays (N, 1) in one dtype."""
+    for values in logits:
+        check_array(owner, "logits", values)
+        if values.dtype.kind != "f":
+            raise TypeError(f"{owner}: expected logits of a floating-point dtype, got {values.dtype}")
+        if values.size == 0 or values.shape not in ((values.size, 1), (values.size,)):
+            raise ValueError(f"{owner}: expected logits of shape (N, 1), one number a sample, got {values.shape}")
+    if len({values.dtype for values in logits}) > 1:
+        raise TypeError(f"{owner}: expected all logits in one dtype, got {' and '.join(str(v.dtype) for v in logits)}")
+    return logits
+
+
+def check_real_label(owner, real_label):
+    """The label of real samples as a float; raise unless it is one that smoothing may give them."""
+    if not is_number(real_label) or not 0.5 < real_label <= 1:
+        raise ValueError(f"{owner}: real_label must be above 0.5 and at most 1, got {real_label!r}")
+    return float(real_label)
+
 
 def check_labels(owner, labels, n, classes=None):
     """Raise unless the array `labels` holds one whole number a sample, (n,), from 0 to classes - 1; or is None, for 0 classes.
@@ -98,6 +118,14 @@ def check_array(owner, name, x):
     """Raise unless x is an array on the device in use."""
     if not isinstance(x, xp.ndarray):
         raise TypeError(f"{owner}: {name} must be an array on {device()!r}, got {kind(x)}; minigan.asarray converts")
+
+
+def check_alike(owner, y, target):
+    """Raise unless the two arrays have one shape and dtype, and an element at least."""
+    check_array(owner, "target", target)
+    if y.shape != target.shape or y.dtype != target.dtype or y.size == 0:
+        raise ValueError(f"{owner}: expected two arrays alike and not empty, got {y.shape} {y.dtype} and {target.shape} "
+                         f"{target.dtype}")
 
 
 def check_between(owner, name, x, low, high):

@@ -6,24 +6,25 @@ every network needs one of its own: an Adam that is shared mixes the averages of
 import math
 
 from minigan.arguments import brief, check_object, check_range
-from minigan.backend import asarray, to_numpy, xp
+from minigan.backend import Array, asarray, to_numpy, xp
 from minigan.engine import fuse, this_step
+from minigan.layers.network import Network
 from minigan.layers.statistics import hypot
 
 
 class Optimizer:
     """bind(network) once, then step() once the gradient is in dtheta; `state` and `set_state` are for checkpoints."""
 
-    network = None
-    regularizers = ()                                  # of minigan.regularizers: clipping, penalties on weights, decay
-    vector_names = ()                                  # the vectors, as long as theta, that it keeps
+    network: Network | None = None
+    regularizers: tuple = ()                                  # of minigan.regularizers: clipping, penalties on weights, decay
+    vector_names: tuple = ()                                  # the vectors, as long as theta, that it keeps
 
-    def check_free(self):
+    def check_free(self) -> None:
         if self.network is not None:
             raise ValueError(f"{type(self).__name__} already steps network {self.network}; "
                              "every network needs an optimizer of its own")
 
-    def bind(self, network):
+    def bind(self, network: Network) -> None:
         self.check_free()
         if not hasattr(network, "theta"):
             raise TypeError(f"{type(self).__name__}: steps a network, minigan.Sequential(...), got {brief(network)}")
@@ -31,7 +32,7 @@ class Optimizer:
         for name in self.vector_names:
             setattr(self, name, xp.zeros_like(network.theta))
 
-    def step(self):
+    def step(self) -> None:
         """One step of theta, with the gradient that is in dtheta."""
         if self.network is None:
             raise ValueError(f"{type(self).__name__}: steps no network yet; bind(network) comes first")
@@ -42,20 +43,20 @@ class Optimizer:
         for regularizer in self.regularizers:
             regularizer.after(self.network, lr)
 
-    def count_step(self):
-        """Step t + 1 begins. Returns what differs from step to step: the learning rate, then what t corrects in Adam."""
+    def count_step(self) -> tuple[float, ...]:
+        """Step t + 1 begins. Returns what differs from step to step: the learning rate and, in Adam, the bias corrections."""
         self.t += 1
         return (self.lr,)
 
-    def update(self, theta, dtheta, lr, *corrections):
+    def update(self, theta: Array, dtheta: Array, lr, *corrections) -> None:
         """The formula of the step: theta is changed in place."""
         raise NotImplementedError
 
-    def state(self):
+    def state(self) -> dict[str, Array]:
         """Name -> array of what a run needs to go on: t and the vectors (themselves, no copies)."""
         return {"t": asarray(self.t)} | {name: getattr(self, name) for name in self.vector_names}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Array]) -> None:
         for name in self.vector_names:
             if state[name].shape != getattr(self, name).shape:
                 raise ValueError(f"{type(self).__name__}: {name} has shape {state[name].shape} in this state, "
@@ -64,9 +65,10 @@ class Optimizer:
         self.t = int(to_numpy(state["t"]))
 
 
-def checked(owner, regularizers):
+def checked(owner: str, regularizers) -> tuple:
     if not isinstance(regularizers, (list, tuple)):
-        raise TypeError(f"{owner}: regularizers must be a list, [minigan.regularizers.ClipNorm(1.0)], got {brief(regularizers)}")
+        raise TypeError(f"{owner}: regularizers must be a list, [minigan.regularizers.ClipNorm(1.0)], got "
+                        f"{brief(regularizers)}")
     for regularizer in regularizers:
         check_object(owner, "a regularizer", regularizer, "minigan.regularizers.ClipNorm(1.0)", "before", "after")
     return tuple(regularizers)
@@ -81,7 +83,7 @@ class SGD(Optimizer):
 
     vector_names = ("velocity",)
 
-    def __init__(self, lr, momentum=0.0, *, regularizers=()):
+    def __init__(self, lr: float, momentum: float = 0.0, *, regularizers=()):
         check_range("SGD", lr=(lr, 0, math.inf), momentum=(momentum, 0, 1))
         self.lr, self.momentum, self.regularizers = float(lr), float(momentum), checked("SGD", regularizers)
 
@@ -97,7 +99,7 @@ def sgd(theta, dtheta, velocity, lr, momentum):
 
 
 class Adam(Optimizer):
-    """Adaptive moments: steps of up to about lr in every coordinate, whatever the scale of its gradient.
+    """Adaptive moments: steps of about lr in every coordinate, whatever the scale of its gradient.
 
     m = beta1 · m + (1 - beta1) · dtheta             running mean of the gradient
     v = beta2 · v + (1 - beta2) · dtheta²            running mean of its square
@@ -107,13 +109,15 @@ class Adam(Optimizer):
     Only the root of v is used, and only the root is kept: root = √v = √(beta2 · root² + (1 - beta2) · dtheta²). That is the
     hypotenuse of √beta2 · root and √(1 - beta2) · dtheta, which `hypot` finds although the square of a gradient of 2e19 is
     infinite in float32 and that of 1e-23 zero.
-    beta1 = 0.5 is DCGAN's choice: 0.9 remembers a game that has moved on.
+    A step is at most lr if 1 - beta1 <= √(1 - beta2), else at most lr (1 - beta1)/√(1 - beta2): 15.8 lr with the defaults, for
+    a gradient that comes after many zeros (section 2.1 of the paper).
+    beta1 = 0.5 is DCGAN's choice: the other network changes, so old gradients mislead, and 0.5 forgets them sooner than 0.9.
     Source    Kingma & Ba 2015, arXiv:1412.6980, algorithm 1; lr and beta1 of Radford et al. 2016, arXiv:1511.06434
     """
 
     vector_names = ("m", "root")
 
-    def __init__(self, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8, *, regularizers=()):
+    def __init__(self, lr: float = 2e-4, beta1: float = 0.5, beta2: float = 0.999, eps: float = 1e-8, *, regularizers=()):
         check_range("Adam", lr=(lr, 0, math.inf), beta1=(beta1, 0, 1), beta2=(beta2, 0, 1), eps=(eps, 0, math.inf))
         self.lr, self.beta1, self.beta2, self.eps = float(lr), float(beta1), float(beta2), float(eps)
         self.regularizers = checked("Adam", regularizers)

@@ -1,29 +1,29 @@
 """Gradient penalties: how to differentiate a gradient, by hand.
 
-WGAN-GP and R1 punish a critic D for the steepness of its surface: P = Σₙ φ(‖∇ₓD(xₙ)‖). To train on P takes ∂P/∂θ, the
-derivative of something that is itself a derivative. No new calculus is needed: the backward pass that computes ∇ₓD is a
-function like any other, written down in the layers. It can be read as a second forward pass, from dy to dx, and gone through
-backward.
+A gradient penalty is a function of the slopes of a critic's surface: P = Σₙ φ(‖∇ₓD(xₙ)‖). R1 pulls the slopes at real images
+to 0, WGAN-GP those between real and fake to 1. To train on P takes ∂P/∂θ, the derivative of something that is itself a
+derivative. No new calculus is needed: the backward pass that computes ∇ₓD is a function like any other, written down in the
+layers. It can be read as a second forward pass, from dy to dx, and gone through backward.
 
     forward     x₀ = x       x_l = f_l(x_{l-1}; W_l)                    x_L = logits
     backward    g_L = 1      g_{l-1} = backward of layer l at g_l, which depends on W_l too, and by f' on x_{l-1}
     penalty     P(g₀)        g₀ = ∇ₓD,  v₀ = ∂P/∂g₀
 
-Of all these steps the last is differentiated first, as always. The last one made g₀, so v_l = ∂P/∂g_l begins at the image,
-with v₀, and climbs to the logits, l = 1 ... L; each layer's `double_backward` is one step of it. In a Dense layer
+Backpropagation treats the last step first. Here the last step computed g₀, at the image. So v₀ = ∂P/∂g₀ comes first, then
+v₁, v₂ ... up to the logits, with v_l = ∂P/∂g_l; each layer's `double_backward` is one step of it. In a Dense layer
 g_{l-1} = g_l Wᵀ, a product of g_l and W:
 
-    v_l = v_{l-1} W          dW += v_{l-1}ᵀ g_l           compare y = x W and dW += xᵀ dy: v stands where x stood
+    v_l = v_{l-1} W          dW += v_{l-1}ᵀ g_l           compare y = x W and dW += xᵀ dy: v takes the place of x
 
 In a function of one number, as tanh, g_{l-1} = f'(x) · g_l, element by element, with x short for x_{l-1}:
 
     v_l = f'(x) · v_{l-1}    s_l = f''(x) · v_{l-1} · g_l       s_l: the part of ∂P/∂x_{l-1} that comes through f'
 
-Biases do not occur in the backward pass, so this sweep gives them nothing. It has left an s_l at the input of every layer with
-a curved f. What is left to differentiate are the steps from x₀ to x_L, so an ordinary backward pass goes down from x_L to x₀.
-It takes in s_l when it arrives at the input of layer l, and adds to dW and db on its way (`Sequential.double_backward`). If
-all layers are piecewise linear (Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and nothing is left to carry. Then the double
-backward costs a forward pass, the products for dW, and a backward pass that finds the g_l again.
+Biases do not occur in the backward pass, so this sweep gives them nothing. It gives a term s_l at the input of each layer with
+a curved f. What is left to differentiate are the steps from x₀ to x_L. So an ordinary backward pass goes down from x_L to x₀:
+at the input of layer l it adds s_l, and on its way it adds to dW and db (`Sequential.double_backward`). If all layers are
+piecewise linear (Dense, convolutions, ReLU, LeakyReLU), f'' = 0 and there is nothing to pass down. Then the double backward
+costs a forward pass, the products for dW, and a backward pass that finds the g_l again.
 
 No logit may depend on the rest of the batch, or no sample has a gradient of its own: a BatchNorm is refused.
 
@@ -32,18 +32,19 @@ Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 20
           1992, "Improving generalization performance using double backpropagation"
 """
 from minigan.arguments import check_array, check_between, check_object, check_range, check_whole
-from minigan.backend import xp
-from minigan.layers import BatchNorm
+from minigan.backend import Array, xp
+from minigan.layers import BatchNorm, Sequential
 from minigan.layers.layer import Layer
 from minigan.layers.statistics import mean_square, norm
 
 INF = float("inf")
 
 
-def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
+def gradient_norm(D: Sequential, x: Array, weight: float = 10.0, target: float = 1.0, known: int = 0) -> Array:
     """weight · mean over n of (‖∇ₓD(xₙ)‖ - target)²; D stays a critic with slopes of about `target`.
 
-    Shapes    x (N, ...): the norm is over all axes but the first
+    Shapes    x (N, ...): the norm is over all axes but the first. If D packs m samples (layers.Pack), the mean is over its N/m
+              logits and the norm over the m samples of each
               `known` of the last axis' channels are conditions (labels): D is not differentiated with respect to these
     Errors    ValueError for a D with BatchNorm; NotImplementedError for a layer that has no double_backward
     """
@@ -57,7 +58,7 @@ def gradient_norm(D, x, weight=10.0, target=1.0, known=0):
     return mean_square(weight ** 0.5 * (length - target))
 
 
-def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
+def wgan_gp(D: Sequential, real: Array, fake: Array, epsilon: Array, weight: float = 10.0, known: int = 0) -> Array:
     """gradient_norm with target 1 on the lines between real and fake images: at epsilonₙ·realₙ + (1 - epsilonₙ)·fakeₙ.
 
     Shapes    real, fake (N, ...);  epsilon (N,), numbers in [0, 1], one a sample
@@ -74,8 +75,8 @@ def wgan_gp(D, real, fake, epsilon, weight=10.0, known=0):
     return gradient_norm(D, epsilon * real + (1 - epsilon) * fake, weight, 1.0, known)
 
 
-def r1(D, real, gamma=10.0, known=0):
-    """gamma/2 · mean over n of ‖∇ₓD(xₙ)‖² on real images: where the data is, D shall be flat.
+def r1(D: Sequential, real: Array, gamma: float = 10.0, known: int = 0) -> Array:
+    """gamma/2 · mean over n of ‖∇ₓD(xₙ)‖² on real images: D is to be flat where the data are.
 
     Why       without it D keeps pushing fakes that are already right, and the game circles around its solution
     """
@@ -87,7 +88,7 @@ def r1(D, real, gamma=10.0, known=0):
     return (g * g).sum()
 
 
-def input_gradient(D, x, known=0):
+def input_gradient(D: Sequential, x: Array, known: int = 0) -> tuple[Array, list, Array]:
     """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once: with ones as dy, since Σₘ D(xₘ) has at xₙ the gradient of D(xₙ)."""
     for _, layer in D.walk():
         if isinstance(layer, BatchNorm) or type(layer).double_backward is Layer.double_backward:
@@ -107,12 +108,12 @@ def input_gradient(D, x, known=0):
 class WGANGP:
     """wgan_gp as a part of a GAN: called with what D sees of a batch. rng: a device generator, for epsilon."""
 
-    def __init__(self, rng, weight=10.0):
+    def __init__(self, rng, weight: float = 10.0):
         check_object("WGANGP", "rng", rng, "minigan.rng(seed)", "random")
         check_range("WGANGP", weight=(weight, 0, INF))
         self.rng, self.weight = rng, float(weight)
 
-    def __call__(self, D, real, fake, known=0):
+    def __call__(self, D: Sequential, real: Array, fake: Array, known: int = 0) -> Array:
         epsilon = self.rng.random((len(real),), dtype=real.dtype)
         return wgan_gp(D, real, fake, epsilon, self.weight, known)
 
@@ -122,9 +123,9 @@ class R1:
 
     rng = None                                         # nothing for a checkpoint to keep
 
-    def __init__(self, gamma=10.0):
+    def __init__(self, gamma: float = 10.0):
         check_range("R1", gamma=(gamma, 0, INF))
         self.gamma = float(gamma)
 
-    def __call__(self, D, real, fake, known=0):
+    def __call__(self, D: Sequential, real: Array, fake: Array, known: int = 0) -> Array:
         return r1(D, real, self.gamma, known)

@@ -2,12 +2,12 @@
 minigan/layers/patches.py.
 
 There the lines of NumPy are a few copies and sums of large blocks, which stay in the caches of a CPU. On a GPU each would be a
-kernel that gets its numbers from the main memory and puts them back there: with patches of 4 x 4 taps and stride 2, col2im
-would read or write 23 numbers for each number of the image, where 5 are enough: a tap of each of the 4 patches over it, and the
-sum.
+kernel that gets its numbers from the main memory and puts them back there. With patches of 4 x 4 taps and stride 2, col2im
+would then read or write 23 numbers for each number of the image. Five are enough: a tap of each of the 4 patches over it, and
+the sum.
 
-The text of a kernel runs once for each element b = out[i] of the result, all side by side. From i it finds out where it is, the
-last axis first: the channel is i modulo C, the tap's column i / C modulo K, and so on.
+The text of a kernel runs once for each element b = out[i] of the result, all side by side. From i it finds out where it is,
+the last axis first: the channel is i modulo C, the tap's column i / C modulo K, and so on.
 
 For this, col2im is turned round. A patch must not add itself to the pixels under it, since others do so at the same time; but
 a pixel can collect from the patches over it. It does so in the order of the lines of NumPy: even the bits are the same.

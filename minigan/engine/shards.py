@@ -6,7 +6,7 @@ run side by side while it computes). Several GPUs or machines that train data pa
 tell each other is in exchange.py.
 
 A network of Dense layers gains nothing from small shards: to fetch W takes longer than to multiply a few rows with it. Its
-batch stays whole as long as a shard would have fewer than 128 rows, and BLAS keeps its own threads if there is much to multiply.
+batch stays whole if a shard would have fewer than 128 rows, and BLAS keeps its own threads if there is much to multiply.
 """
 import functools
 import weakref

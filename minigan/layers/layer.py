@@ -8,7 +8,7 @@ A layer is a function y = f(x; W) together with its derivative, written as two m
 dy is the upstream gradient ∂L/∂y of some loss L. backward applies the chain rule: it returns dx = ∂L/∂x and ADDS ∂L/∂W
 to layer.dW. All that backward needs of the forward pass travels in `cache`; no activation stays on the layer. So a
 discriminator can be given real images, then fakes, and go back through either pass, in any order, any number of times. (Many
-hand-written GANs keep activations on `self`. The second forward pass overwrites those of the first, and the gradient is wrong.)
+hand-written GANs keep activations on `self`. Their second forward pass overwrites the first one's: the gradient is wrong.)
 
 The cache holds no copies, but often x or y itself. So neither may be changed in place, as by y *= 2, before backward has run.
 The parameters are not in the cache: backward uses the current ones, so it comes before the optimizer's step.

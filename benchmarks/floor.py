@@ -17,7 +17,9 @@ from minigan_step import describe, make_gan, make_step
 
 from minigan import host_rng, models
 from minigan.cli import terminal
-from minigan.engine import shards as parallel
+from minigan.engine import shards
+from minigan.engine.run import run
+from minigan.engine.threads import workers
 from minigan.layers import Conv2D, ConvTranspose2D, Dense
 
 
@@ -38,28 +40,28 @@ def network_products(network, x):
 
 def step_products(gan, real):
     """{(which, rows, K, N, workers, BLAS' threads): how often} of an alternating step, a sample: forward x W, dx = dy Wᵀ,
-    dW = xᵀ dy; and how many workers get a share of the batch each (one: it stays whole, and BLAS may divide the product)."""
+    dW = xᵀ dy; and how many workers get a shard of the batch each (one: it stays whole, and BLAS may divide the product)."""
     counts = {}
     for network, x, forwards, backwards, through in ((gan.G, gan.noise(1, host_rng(0)), 1, 1, 0), (gan.D, real[:1], 3, 2, 1)):
-        workers = len(parallel.cut(len(real), network.size, parallel.smallest_share(network)))
-        blas_threads = parallel.blas_threads(len(real), network) if workers == 1 else 1
+        count = len(shards.cut(len(real), network.size, shards.fewest(network)))
+        blas_threads = shards.blas_threads(len(real), network) if count == 1 else 1
         for i, (rows, K, N) in enumerate(network_products(network, x)):
-            size = rows, K, N, workers, blas_threads
+            size = rows, K, N, count, blas_threads
             for product, times in ((("x W", *size), forwards), (("xT dy", *size), backwards),
                                    (("dy WT", *size), through + (backwards if i > 0 else 0))):
                 counts[product] = counts.get(product, 0) + times
     return counts
 
 
-def product_time(kind, rows, K, N, workers, blas_threads, batch):
-    """Seconds for one product of the whole batch, every worker with the rows of its share."""
+def product_time(kind, rows, K, N, count, blas_threads, batch):
+    """Seconds for one product of the whole batch, every worker with the rows of its shard."""
     rng = host_rng(0)
-    m = max(1, rows * batch // workers)
+    m = max(1, rows * batch // count)
     shapes = {"x W": ((m, K), (K, N)), "xT dy": ((K, m), (m, N)), "dy WT": ((m, N), (N, K))}[kind]
     a, b = (rng.standard_normal(shape, dtype="float32") for shape in shapes)
-    outs = [np.zeros((shapes[0][0], shapes[1][1]), "float32") for _ in range(workers)]      # no page is touched first below
+    outs = [np.zeros((shapes[0][0], shapes[1][1]), "float32") for _ in range(count)]      # no page is touched first below
     start = time.perf_counter()
-    parallel.run(lambda i: np.matmul(a, b, out=outs[i]), workers, blas_threads)
+    run(lambda i: np.matmul(a, b, out=outs[i]), count, blas_threads)
     return time.perf_counter() - start
 
 
@@ -69,12 +71,12 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    workers = parallel.workers()
-    print(f"{describe()}; {workers} threads, batch {args.batch}")
+    threads = workers()
+    print(f"{describe()}; {threads} threads, batch {args.batch}")
     print(f"{'model':<15}{'GFLOP a step':>14}{'products ms':>14}{'step ms':>10}{'step/products':>15}{'GFLOP/s':>10}")
     for model in args.models:
         counts = step_products(*make_gan(model, args.batch))
-        step = make_step(model, args.batch, "alternating", workers)
+        step = make_step(model, args.batch, "alternating", threads)
         step()
         floors, steps = [], []
         for _ in range(args.rounds):

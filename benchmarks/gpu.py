@@ -6,8 +6,8 @@
 1  Is it right?   5 steps of each model on the CPU and on the GPU, from the same weights with the same noise, end with nearly
                   the same parameters; and so do 20 steps as one CUDA graph each, and 20 steps as they are.
 2  How fast?      ms a step, kernels a step and memory, for each model, batch, TF32 on and off:
-                  minigan  eager; captured: the whole step as one CUDA graph, with its noise (GAN.capture); and this, for
-                           the last batch, with a convolution's columns in other pieces (backend.pieces), in lines of their own
+                  minigan  eager; captured: the whole step as one CUDA graph, with its noise (training.capture); and this, for
+                           the last batch, with a convolution's columns in other pieces (engine/pieces.py), on lines of its own
                   PyTorch  eager; graph: the eager step recorded whole; compiled: torch.compile(mode="reduce-overhead")
 
 Every model and framework has a process of its own, and an error there is a line in the table, not the end. Compiling takes
@@ -50,9 +50,8 @@ def stand_in():
 
 def about_minigan():
     import numpy as np
-    from minigan import backend
     from minigan.engine import machine
-    return {"GPU": backend.describe_gpu(), "NumPy": np.__version__, "CPU": dict(machine.describe())["CPU"],
+    return {"GPU": machine.describe_gpu(), "NumPy": np.__version__, "CPU": dict(machine.describe())["CPU"],
             "Python": platform.python_version()}
 
 
@@ -92,7 +91,7 @@ def captured_and_eager(tf32, model, batch, steps):
         use("cuda", tf32)
         gan, real = make_gan(model, batch, eps=1e-3)
         noise = mg.rng(1)
-        step = gan.capture(noise)
+        step = mg.training.capture(gan, noise)
         for _ in range(steps):
             step(real) if captured else gan.train_step(real, gan.noise(batch, noise))
         found.append(parameters(gan))
@@ -126,10 +125,10 @@ def minigan_step(model, batch, tf32, mode, args, piece_size=None):
     pool = sys.modules["cupy"].get_default_memory_pool()
     pool.free_all_blocks()
     if piece_size:
-        mg.backend.GPU_PIECE_BYTES = piece_size << 20
+        mg.engine.pieces.GPU_BYTES = piece_size << 20
     gan, real = make_gan(model, batch)
     noise = mg.rng(1)
-    captured = gan.capture(noise)
+    captured = mg.training.capture(gan, noise)
     step = (lambda: captured(real)) if mode == "captured" else (lambda: gan.train_step(real, gan.noise(batch, noise)))
     ms, losses = timed(step, mg.backend.synchronize, args)
     graph = graph_of(captured)
@@ -200,7 +199,7 @@ def torch_kernels(step):
 
 def without_gpu():
     """Why nothing can run here, one sentence; in a process of its own, since a GPU in use could be held by this one."""
-    command = [sys.executable, "-c", "from minigan import backend; print(backend.describe_gpu())"]
+    command = [sys.executable, "-c", "from minigan.engine import machine; print(machine.describe_gpu())"]
     found = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     return found.removeprefix("none: ") if found.startswith("none: ") else ""
 

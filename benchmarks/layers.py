@@ -2,7 +2,7 @@
 
     python benchmarks/layers.py --models dcgan_28
 
-Timed as in training: where a network's batch is cut into shares, all of them do the layer side by side. "a step" counts how
+Timed as in training: where a network's batch is cut into shards, all of them do the layer side by side. "a step" counts how
 often each pass occurs in an alternating step: G once forward and back; D three times forward, twice back for its own
 gradients, once on the way to G.
 """
@@ -17,25 +17,27 @@ from minigan_step import describe, make_gan
 
 from minigan import models, rng
 from minigan.cli import terminal
-from minigan.engine import shards as parallel
+from minigan.engine import shards
+from minigan.engine.run import run
+from minigan.engine.threads import workers
 from minigan.backend import host_rng
 
 
-def timed(function, shares, repeats, blas_threads=1):
-    """Median milliseconds until all shares have called the function."""
+def timed(function, count, repeats, blas_threads=1):
+    """Median milliseconds until all shards have called the function."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        parallel.run(lambda i: function(), shares, blas_threads)
+        run(lambda i: function(), count, blas_threads)
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times)
 
 
 def rows(name, network, x, forwards, backwards, through, repeats):
     """(layer, shape, forward, backward, through, a step) of each layer; "through" is the pass without parameter gradients."""
-    shares = len(parallel.cut(len(x), network.size, parallel.smallest_share(network)))
-    how = shares, repeats, parallel.blas_threads(len(x), network) if shares == 1 else 1
-    x = x[:len(x) // shares]
+    count = len(shards.cut(len(x), network.size, shards.fewest(network)))
+    how = count, repeats, shards.blas_threads(len(x), network) if count == 1 else 1
+    x = x[:len(x) // count]
     first = next(i for i, layer in enumerate(network.layers) if layer.size)
     for i, layer in enumerate(network.layers):
         y, cache = layer.forward(x)
@@ -54,7 +56,7 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
-    print(f"{describe()}; batch {args.batch}, up to {parallel.workers()} shares, ms")
+    print(f"{describe()}; batch {args.batch}, up to {workers()} shards, ms")
     for model in args.models:
         gan, real = make_gan(model, args.batch)
         table = [*rows("G", gan.G, gan.noise(args.batch, rng(0)), 1, 1, 0, args.repeats),

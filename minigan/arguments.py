@@ -62,6 +62,30 @@ def check_game(owner, loss, networks, optimizers):
         optimizer.check_free()
 
 
+def check_in_front_of_D(name, network):
+    """Raise unless the network has no parameters and keeps the number of samples."""
+    if network.size:
+        raise ValueError(f"GAN: {name} has parameters, which no optimizer would train; put such layers into D")
+    if network.group_size() > 1:
+        raise ValueError(f"GAN: {name} keeps the number of samples; put a Pack into D")
+
+
+def length_of_z(G, latent_dim, classes):
+    """latent_dim. If G begins with a Dense layer, that takes z and the classes of the label, and so tells it."""
+    I = getattr(G[0], "I", None)
+    if I is not None:
+        found = I - classes
+        if found < 1 or latent_dim not in (None, found):
+            raise ValueError(f"GAN: G takes {I} numbers, which must be latent_dim + classes, got latent_dim "
+                             f"{found if latent_dim is None else brief(latent_dim)} and {classes} classes")
+        return found
+    if latent_dim is None:
+        raise ValueError("GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, not with "
+                         f"{G[0]}")
+    check_whole("GAN", 1, latent_dim=latent_dim)
+    return latent_dim
+
+
 # --- logits, labels ---
 
 def check_logits(owner, *logits):

@@ -58,7 +58,7 @@ def use(device: str, tf32: bool | None = None) -> None:
             raise ValueError('minigan.use: tf32=True is for a GPU; "cpu" computes its products in float32')
         _chosen, _device = np, "cpu"
     elif kind == "cuda" and (index.isdecimal() or device == "cuda"):
-        _chosen, _device = _load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
+        _chosen, _device = load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
         tf32 = os.environ.get("MINIGAN_TF32") == "1" if tf32 is None else tf32
         _chosen._core.set_compute_type(np.float32, 7 if tf32 else 1)           # of 2-D products; 7: TF32, 1: float32
         tf32 = _chosen._core.get_compute_type(np.float32) == 7                 # GPUs before Ampere have none; CuPy warns
@@ -67,7 +67,8 @@ def use(device: str, tf32: bool | None = None) -> None:
     _tf32 = bool(tf32)
 
 
-def _load_cupy(index):
+def load_cupy(index: int):
+    """CuPy, with this GPU in use. Raises RuntimeError, which says what is missing."""
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
@@ -82,15 +83,6 @@ def _load_cupy(index):
         raise RuntimeError(f'minigan.use("cuda:{index}"): this machine has {count} GPU(s), numbered from 0')
     cupy.cuda.Device(index).use()
     return cupy
-
-
-def describe_gpu() -> str:
-    """The first GPU and the version of CuPy, or why there is none to use."""
-    try:
-        cupy = _load_cupy(0)
-    except RuntimeError as error:
-        return f"none: {error}"
-    return f"{cupy.cuda.runtime.getDeviceProperties(0)['name'].decode()}, CuPy {cupy.__version__}"
 
 
 def array_module():
@@ -119,20 +111,6 @@ def asarray(x, dtype=None):
 def to_numpy(x) -> np.ndarray:
     """x as a NumPy array: the one door from device to host."""
     return x.get() if hasattr(x, "get") else np.asarray(x)
-
-
-def resident(x, share=0.5):
-    """The host array x on the device, to stay there, if it takes no more than `share` of the memory that is free; else x
-    itself. On the CPU that is the same."""
-    if array_module() is np or x.nbytes > share * array_module().cuda.runtime.memGetInfo()[0]:
-        return x
-    return asarray(x)
-
-
-def rows(x, index):
-    """x[index] on the device, for an index on the host, wherever x is: what `resident` gave. Only what is not on the device is
-    copied there, the numbers of the rows or the rows."""
-    return asarray(x[index]) if isinstance(x, np.ndarray) else xp.take(x, asarray(index), axis=0)
 
 
 def scalar(x) -> float:
@@ -213,22 +191,6 @@ def rng_state(generator) -> np.ndarray:
     if isinstance(bits, np.random.BitGenerator):
         return np.frombuffer(json.dumps(bits.state, default=np.ndarray.tolist).encode(), np.uint8)
     return to_numpy(bits._state).view(np.uint8)
-
-
-def rng_kind(state: np.ndarray) -> str:
-    """The kind of generator that a state of `rng_state` belongs to: "PCG64", or "CUDA" and its number of bytes. A damaged
-    state is of a kind that no generator has."""
-    try:
-        known = json.loads(state.tobytes())
-    except (ValueError, RecursionError):
-        return f"CUDA {state.nbytes}"
-    try:
-        generator = getattr(np.random, known["bit_generator"], None)
-        if isinstance(generator, type) and issubclass(generator, np.random.BitGenerator):
-            generator().state = known                  # raises unless it is whole
-        return known["bit_generator"]
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return "damaged"
 
 
 def set_rng_state(generator, state: np.ndarray) -> None:

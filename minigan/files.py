@@ -135,7 +135,7 @@ def save_gif(path, frames, seconds_per_frame=0.1):
     Errors    ValueError for no frames or frames of several shapes
     """
     if not 0 <= seconds_per_frame < math.inf:
-        raise ValueError(f"plots.save_gif: seconds_per_frame must be at least 0 and finite, got {seconds_per_frame!r}")
+        raise ValueError(f"plots.save_gif: seconds_per_frame must be at least 0 and below inf, got {seconds_per_frame!r}")
     shapes = {frame.shape for frame in frames}
     if len(shapes) != 1:
         raise ValueError(f"plots.save_gif: expected frames of one shape, got {sorted(shapes) or 'none'}")

@@ -18,20 +18,9 @@ The gradient passes back through them as through any layer. A conditional GAN ap
 """
 import copy
 
-from minigan import backend
-from minigan.arguments import (
-    brief,
-    check_array,
-    check_game,
-    check_labels,
-    check_object,
-    check_range,
-    check_samples,
-    check_whole,
-    one_hot,
-)
+from minigan import arguments, backend
 from minigan.backend import Array, xp
-from minigan.layers import Dense, Sequential
+from minigan.layers import Sequential
 from minigan.layers.statistics import mean
 
 
@@ -44,9 +33,8 @@ class GAN:
     update           "alternating": D first, then G against the new D (Algorithm 1; the default)
                      "simultaneous": both gradients from one forward pass, against the same D (TensorFlow's tutorial)
     latent_dim       the length of z; known without it if G begins with a Dense layer
-    classes          of a conditional GAN: G takes (N, latent_dim + classes), D takes (N, ..., C + classes). The label comes
-                     last, one-hot; for D it is the same at every pixel. (The idea is that of Mirza & Osindero 2014,
-                     arXiv:1411.1784, whose networks have hidden layers of their own for it.)
+    classes          of a conditional GAN: G takes (N, latent_dim + classes), D takes (N, ..., C + classes): the label comes
+                     last, one-hot, for D at every pixel. (Mirza & Osindero 2014, arXiv:1411.1784; there in layers of its own)
     preprocess_D     a layer without parameters, or a Sequential of some, through which real and fake samples pass on their way
                      to D in training
     augment          the same for the real samples alone
@@ -60,17 +48,19 @@ class GAN:
                  preprocess_D=None, augment=None, penalty=None, average=0.0):
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
-        check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
-        check_whole("GAN", 0, classes=classes)
-        check_range("GAN", average=(average, 0, 1))
+        arguments.check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
+        arguments.check_whole("GAN", 0, classes=classes)
+        arguments.check_range("GAN", average=(average, 0, 1))
         if penalty is not None:
-            check_object("GAN", "penalty", penalty, "minigan.penalties.R1()", "rng")
-        self.G, self.D, self.loss, self.update, self.latent_dim = G, D, loss, update, length_of_z(G, latent_dim, classes)
+            arguments.check_object("GAN", "penalty", penalty, "minigan.penalties.R1()", "rng")
+        self.G, self.D, self.loss, self.update = G, D, loss, update
+        self.latent_dim = arguments.length_of_z(G, latent_dim, classes)
         self.classes, self.penalty, self.average = classes, penalty, average
-        self.preprocess_D, self.augment = in_front_of_D("preprocess_D", preprocess_D), in_front_of_D("augment", augment)
+        self.preprocess_D, self.augment = as_network("preprocess_D", preprocess_D), as_network("augment", augment)
         self.optimizer_G, self.optimizer_D = optimizer_G, optimizer_D
         optimizer_G.bind(G)
         optimizer_D.bind(D)
+        self.group = D.group_size()             # how many samples D judges at once; batches are multiples of it
         self.G_average = copy.deepcopy(G) if average else None
         for name, network in self.networks().items():
             network.rename(name)
@@ -104,7 +94,7 @@ class GAN:
     def generator_step(self, real: Array, z: Array, labels: Array | None = None) -> tuple[Array, Array]:
         """One step of G alone, against a D that stays as it is; returns (loss_D, loss_G), loss_D without a penalty."""
         fake, cache_G = self.G.forward(self.with_labels(z, labels))
-        check_samples("GAN", real, fake)
+        arguments.check_samples("GAN", real, fake)
         logits_real, _ = self._discriminate_again(real, labels)
         logits_fake, cache_fake = self._discriminate_again(fake, labels)
         self.scores = mean(self.loss.score(logits_real)), mean(self.loss.score(logits_fake))
@@ -118,7 +108,7 @@ class GAN:
     def _discriminator_gradient(self, real, fake, labels):
         """loss_D with its gradient in D.dtheta; and the logits of the fakes with their cache."""
         D, loss = self.D, self.loss
-        check_samples("GAN", real, fake)
+        arguments.check_samples("GAN", real, fake)
         if self.augment:
             real, _ = self.augment.forward(real)
         logits_real, cache_real = self.discriminate(real, labels)
@@ -176,23 +166,18 @@ class GAN:
     def with_labels(self, x: Array, labels: Array | None) -> Array:
         if self.classes:
             return append_labels(x, labels, self.classes)
-        check_labels("GAN", labels, None, 0)
+        arguments.check_labels("GAN", labels, None, 0)
         return x
-
-    @property
-    def group(self) -> int:
-        """How many samples D judges at once; batches are multiples of it."""
-        return self.D.group_size()
 
     def sample(self, n: int, seed: int, labels: Array | None = None) -> Array:
         """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory. Without labels,
         those of a conditional GAN are 0, 1, 2 ... in turn. If there is a moving average of G, that average makes them."""
-        check_whole("GAN.sample", 1, n=n)
+        arguments.check_whole("GAN.sample", 1, n=n)
         if self.classes and labels is None:
             labels = xp.arange(n) % self.classes
         elif self.classes:                             # here a GPU may be waited for
             labels = backend.to_numpy(labels)
-            check_labels("GAN.sample", labels, n, self.classes)
+            arguments.check_labels("GAN.sample", labels, n, self.classes)
             labels = backend.asarray(labels)
         z = self.with_labels(self.noise(n, backend.rng(seed)), labels)
         G = self.G if self.G_average is None else self.G_average
@@ -200,8 +185,8 @@ class GAN:
 
     def noise(self, n: int, rng) -> Array:
         """z ~ N(0, 1), (n, latent_dim), from a device generator."""
-        check_whole("GAN.noise", 1, n=n)
-        check_object("GAN.noise", "rng", rng, "minigan.rng(seed)", "standard_normal")
+        arguments.check_whole("GAN.noise", 1, n=n)
+        arguments.check_object("GAN.noise", "rng", rng, "minigan.rng(seed)", "standard_normal")
         return rng.standard_normal((n, self.latent_dim), dtype=self.G.theta.dtype)
 
     # --- what a checkpoint holds ---
@@ -218,37 +203,18 @@ class GAN:
         return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
 
 
-def length_of_z(G: Sequential, latent_dim: int | None, classes: int) -> int:
-    """latent_dim; if G begins with a Dense layer, that layer takes z and the classes of the label, and tells it."""
-    if isinstance(G[0], Dense):
-        found = G[0].I - classes
-        if found < 1 or latent_dim not in (None, found):
-            raise ValueError(f"GAN: G takes {G[0].I} numbers, which must be latent_dim + classes, got latent_dim "
-                             f"{found if latent_dim is None else brief(latent_dim)} and {classes} classes")
-        return found
-    if latent_dim is None:
-        raise ValueError("GAN: pass latent_dim, the length of z; it shows only where G begins with a Dense layer, not with "
-                         f"{G[0]}")
-    check_whole("GAN", 1, latent_dim=latent_dim)
-    return latent_dim
-
-
-def in_front_of_D(name: str, layer) -> Sequential:
-    """The layer, or none, as a network without parameters that keeps the number of samples."""
-    if layer is not None:
-        check_object("GAN", name, layer, "minigan.layers.RandomFlip()", "backward")
-    network = Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
-    if network.size:
-        raise ValueError(f"GAN: {name} has parameters, which no optimizer would train; put such layers into D")
-    if network.group_size() > 1:
-        raise ValueError(f"GAN: {name} keeps the number of samples; put a Pack into D")
-    return network
-
-
 def append_labels(x: Array, labels: Array, classes: int) -> Array:
     """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
-    check_array("GAN", "samples and noise", x)
+    arguments.check_array("GAN", "samples and noise", x)
     if x.ndim < 2:
         raise ValueError(f"GAN: expected samples or noise (N, ..., C) to put labels behind, got {x.shape}")
-    rows = one_hot("GAN", labels, len(x), classes, x.dtype).reshape(len(x), *[1] * (x.ndim - 2), classes)
+    rows = arguments.one_hot("GAN", labels, len(x), classes, x.dtype).reshape(len(x), *[1] * (x.ndim - 2), classes)
     return xp.concatenate([x, xp.broadcast_to(rows, (*x.shape[:-1], classes))], axis=-1)
+
+
+def as_network(name: str, layer) -> Sequential:
+    """A layer in front of D, or none, as a network."""
+    arguments.check_object("GAN", name, Sequential() if layer is None else layer, "minigan.layers.RandomFlip()", "backward")
+    network = Sequential() if layer is None else layer if isinstance(layer, Sequential) else Sequential(layer)
+    arguments.check_in_front_of_D(name, network)
+    return network

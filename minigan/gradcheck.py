@@ -5,8 +5,8 @@
     print(report)                                           # and: assert report.ok
 
 The check compares two ways to the same number. A random upstream gradient dy makes the layer's output one number,
-f = Σ dy · y. backward claims what ∂f/∂x and ∂f/∂W are; moving one entry a little and looking at f tells it too, which is what
-minigan/differences.py is about. Each entry is judged by itself, against nothing but its own gradient and the rounding of f.
+f = Σ dy · y. backward claims what ∂f/∂x and ∂f/∂W are. Moving an entry by ±h and comparing f gives the same number
+independently (layers/differences.py). Each entry is judged against its own gradient and the rounding of f only.
 
 dy must be random: with dy = 1, say, a BatchNorm passes whose backward has forgotten the term x_hat · dgamma, because then
 dgamma = Σ x_hat is zero. Not all entries can be compared. At a kink (ReLU at 0) no derivative exists; and where f is 1e12 and
@@ -15,46 +15,11 @@ says "cannot tell", and the layer does not pass.
 
 Source    the checks of Chainer and of Stanford's CS231n notes, "Gradient checks"
 """
-import dataclasses
-
 import numpy as np
 
 from minigan.backend import asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy, xp
-from minigan.layers import differences
+from minigan.layers.differences import Report, compare
 from minigan.layers.differences import central_difference as central_difference
-
-
-@dataclasses.dataclass
-class Row:
-    """One line of a report: what was checked, in how many entries, and how far apart the two values were at worst."""
-    name: str
-    error: float                                            # relative; 0 for a rule of the contract
-    ok: bool | None                                         # None: cannot tell
-    detail: str = ""
-
-
-class Report(list):
-    """The rows of a check; `ok` if all are right. print(report) shows them as a table."""
-
-    def __init__(self, title):
-        super().__init__()
-        self.title = title
-
-    @property
-    def ok(self):
-        return all(row.ok for row in self)
-
-    def add(self, name, error, ok, detail=""):
-        self.append(Row(name, float(error), None if ok is None else bool(ok), detail))
-
-    def __str__(self):
-        verdict = "right" if self.ok else "WRONG" if any(row.ok is False for row in self) else "cannot tell"
-        lines = [f"{self.title}: {verdict}"]
-        for row in self:
-            lines.append(f"  {'ok   ' if row.ok else '?    ' if row.ok is None else 'WRONG'} {row.name:<22} {row.detail}")
-        return "\n".join(lines)
-
-    __repr__ = __str__                                      # so that `assert report.ok, report` shows the table
 
 
 def check_layer(layer, x, train=True, rng=None, h=None, tol=1e-6, entries=200):
@@ -184,48 +149,6 @@ def check_loss(loss, logits_real, logits_fake, h=None, tol=1e-6):
     compare(report, lambda: scalar(loss.generator(logits_fake)[0]), {"G: dlogits_fake": logits_fake},
             {"G: dlogits_fake": to_numpy(loss.generator(logits_fake)[1])}, host_rng(0), h, tol)
     return report
-
-
-def compare(report, f, arrays, analytic, rng, h=None, tol=1e-6, entries=200):
-    """Add a row to the report for every array in `arrays`: its analytic gradient against central differences of f().
-
-    f() is a number, or a NumPy array of the terms whose sum it is. It is evaluated anew after each change of one entry, which
-    is made in the array itself and taken back.
-    """
-    middle, largest = f(), differences.largest(*analytic.values())
-    for name, array in arrays.items():
-        gradient = analytic[name]
-        if gradient.shape != array.shape:
-            report.add(name, np.inf, False, f"has shape {gradient.shape}, its array has {array.shape}")
-            continue
-        size, typical = differences.sizes(to_numpy(array)), differences.largest(gradient)
-        found, worst, detail = [], 0.0, ""
-        for i in rng.permutation(array.size)[:entries]:
-            claim = float(gradient.flat[i])
-            with np.errstate(all="ignore"):                 # the larger steps may go far
-                verdict, slope, error = differences.judge(f, middle, array, i, claim, size.flat[i], typical, largest, h, tol)
-            found.append(verdict)
-            if verdict in ("right", "zero", "wrong") and not error <= worst:        # so that a NaN counts as the worst of all
-                worst = error if error == error else np.inf
-                where = tuple(int(k) for k in np.unravel_index(i, array.shape))
-                detail = f", worst at {where}: backward says {claim:.9g}, differences {slope:.9g}"
-        report.add(name, worst, *_verdict(found, f"relative error {worst:.1e}", detail, array.size))
-
-
-def _verdict(found, error, worst, size):
-    """(ok, detail) of a row, by what was found of its entries."""
-    right, zero, wrong, kinks, hidden = (found.count(verdict) for verdict in ("right", "zero", "wrong", "kink", "hidden"))
-    compared = len(found) - kinks - hidden
-    text = f"{error} in {compared} of {size} entries"
-    for count, what in (kinks, "at kinks"), (hidden, "hidden by rounding or curvature"), (zero, "zero"):
-        text += f", {count} {what}" if count else ""
-    if wrong:
-        return False, text + worst
-    if hidden > right:                                      # the zeros beside them prove little
-        return None, text + "; cannot tell: bring x and the parameters closer to 1, and to each other"
-    if compared < 0.5 * len(found):
-        return None, text + "; cannot tell, too many kinks: move x away from them"
-    return True, text
 
 
 def _check_contract(report, layer, x, dy, cache, analytic, train):

@@ -41,15 +41,8 @@ def as_fake(b, N):
 
 
 class Loss:
-    """The contract of a GAN loss."""
-
-    def discriminator(self, logits_real: Array, logits_fake: Array) -> tuple[Array, Array, Array]:
-        """(value, dlogits_real, dlogits_fake)"""
-        raise NotImplementedError(f"{self} has no discriminator")
-
-    def generator(self, logits_fake: Array) -> tuple[Array, Array]:
-        """(value, dlogits_fake)"""
-        raise NotImplementedError(f"{self} has no generator")
+    """discriminator(logits_real, logits_fake) -> (value, dlogits_real, dlogits_fake);  generator(logits_fake) -> (value,
+    dlogits_fake)"""
 
     def score(self, logits: Array) -> Array:
         """D's output for each sample as the log shows it: the logit itself, unless it means a probability."""
@@ -69,10 +62,10 @@ class CrossEntropy(Loss):
     Source    Salimans et al. 2016, arXiv:1606.03498, section 3.4
     """
 
-    def __init__(self, real_label=1.0):
+    def __init__(self, real_label: float = 1.0):
         self.real_label = check_real_label(self, real_label)
 
-    def discriminator(self, logits_real, logits_fake):
+    def discriminator(self, logits_real: Array, logits_fake: Array) -> tuple[Array, Array, Array]:
         a, b = check_logits(self, logits_real, logits_fake)
         (value_a, da), (value_b, db) = as_real(a, 1 - self.real_label, len(a)), as_fake(b, len(b))
         value = mean(value_a) + mean(value_b)
@@ -93,7 +86,7 @@ class Minimax(CrossEntropy):
     Source    Goodfellow et al. 2014, arXiv:1406.2661, eq. 1
     """
 
-    def generator(self, logits_fake):
+    def generator(self, logits_fake: Array) -> tuple[Array, Array]:
         b, = check_logits(self, logits_fake)
         value, db = as_fake(b, len(b))
         return -mean(value), -db
@@ -110,7 +103,7 @@ class NonSaturating(CrossEntropy):
     Source    Goodfellow et al. 2014, arXiv:1406.2661, end of section 3
     """
 
-    def generator(self, logits_fake):
+    def generator(self, logits_fake: Array) -> tuple[Array, Array]:
         b, = check_logits(self, logits_fake)
         value, db = as_real(b, 0.0, len(b))
         return mean(value), db
@@ -128,15 +121,15 @@ class LeastSquares(Loss):
     Source    Mao et al. 2017, arXiv:1611.04076, eq. 2 and 9 (a 0-1 coding)
     """
 
-    def __init__(self, real_label=1.0):
+    def __init__(self, real_label: float = 1.0):
         self.real_label = check_real_label(self, real_label)
 
-    def discriminator(self, logits_real, logits_fake):
+    def discriminator(self, logits_real: Array, logits_fake: Array) -> tuple[Array, Array, Array]:
         a, b = check_logits(self, logits_real, logits_fake)
         distance = a - self.real_label
         return mean(0.5 * distance * distance) + mean(0.5 * b * b), distance / len(a), b / len(b)
 
-    def generator(self, logits_fake):
+    def generator(self, logits_fake: Array) -> tuple[Array, Array]:
         b, = check_logits(self, logits_fake)
         distance = b - 1
         return mean(0.5 * distance * distance), distance / len(b)
@@ -154,11 +147,11 @@ class Wasserstein(Loss):
     Source    Arjovsky, Chintala & Bottou 2017, arXiv:1701.07875, algorithm 1
     """
 
-    def discriminator(self, logits_real, logits_fake):
+    def discriminator(self, logits_real: Array, logits_fake: Array) -> tuple[Array, Array, Array]:
         a, b = check_logits(self, logits_real, logits_fake)
         return mean(b) - mean(a), xp.full_like(a, -1 / len(a)), xp.full_like(b, 1 / len(b))
 
-    def generator(self, logits_fake):
+    def generator(self, logits_fake: Array) -> tuple[Array, Array]:
         b, = check_logits(self, logits_fake)
         return -mean(b), xp.full_like(b, -1 / len(b))
 
@@ -172,7 +165,7 @@ class Hinge(Wasserstein):
     Source    Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16 and 17
     """
 
-    def discriminator(self, logits_real, logits_fake):
+    def discriminator(self, logits_real: Array, logits_fake: Array) -> tuple[Array, Array, Array]:
         a, b = check_logits(self, logits_real, logits_fake)
         value = mean(xp.maximum(0.0, 1 - a)) + mean(xp.maximum(0.0, 1 + b))
         return value, -(a < 1).astype(a.dtype) / len(a), (b > -1).astype(b.dtype) / len(b)
@@ -217,4 +210,5 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
         raise ValueError(f"softmax_cross_entropy: expected logits (N, K), got {logits.shape}")
     right = one_hot("softmax_cross_entropy", labels, *logits.shape, logits.dtype)
     N, log_p = len(logits), log_softmax(logits)
-    return -(xp.where(right == 0, 0.0, log_p) / N).sum(), (xp.exp(log_p) - right) / N      # log_p of other classes may be -inf
+    of_the_label = right * xp.where(right == 0, 0.0, log_p)            # log_p of another class may be -inf
+    return -(of_the_label / N).sum(), (xp.exp(log_p) - right) / N

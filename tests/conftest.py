@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import minigan as mg
-from minigan.engine import cublas
-from minigan.engine import shards as parallel
+from minigan.engine import cublas, pieces, shards
 
 # Fixed examples, so that a red run can be repeated, and no deadline: shared machines are slow at times.
 settings.register_profile("minigan", deadline=None, derandomize=True, max_examples=25,
@@ -50,23 +49,24 @@ def standin(monkeypatch):
 
 
 @pytest.fixture
-def in_shares(monkeypatch):
-    """Every network cuts every batch, however small, into up to three shares."""
-    monkeypatch.setattr(parallel, "SMALLEST_WORK", 1)
-    of_the_layers = parallel.smallest_share
-    monkeypatch.setattr(parallel, "smallest_share", lambda network: of_the_layers(network) and 2)
-    monkeypatch.setattr(parallel, "workers", lambda: 3)
+def in_shards(monkeypatch):
+    """Every network cuts every batch, however small, into up to three shards."""
+    monkeypatch.setattr(shards, "SMALLEST_WORK", 1)
+    monkeypatch.setattr(shards, "FEWEST_ROWS", 2)
+    for module in (shards, pieces):
+        monkeypatch.setattr(module, "workers", lambda: 3)
 
 
-@pytest.fixture(params=["numpy", "shares", "standin", "cupy"])
+DEVICES = ["standin"] if gpu_is_missing() else ["standin", "cupy"]         # real CuPy only where it can run
+
+
+@pytest.fixture(params=["numpy", "shards", *DEVICES])
 def backend(request):
-    """The name of the array module that the test runs on; "shares" is NumPy with batches cut for several cores."""
-    if request.param == "shares":
-        request.getfixturevalue("in_shares")
+    """The name of the array module that the test runs on; "shards" is NumPy with batches cut for several cores."""
+    if request.param == "shards":
+        request.getfixturevalue("in_shards")
     if request.param == "standin":
         request.getfixturevalue("standin")
-    elif request.param == "cupy" and gpu_is_missing():
-        pytest.skip(gpu_is_missing())
     else:
         mg.use("cuda" if request.param == "cupy" else "cpu")
     yield request.param

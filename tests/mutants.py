@@ -267,7 +267,7 @@ class Copy:
         """Those of the changes of a file that no test of it notices."""
         names = TESTS.get(file.removeprefix("minigan/"), f"test_{Path(file).stem}").split()
         tests = [f"tests/{name}.py" for name in [*names, "test_checks"]]
-        quick = tests if file in ON_GPU else ["-k", "not (shares or standin)", *tests]         # first the same on NumPy alone
+        quick = tests if file in ON_GPU else ["-k", "not (shards or standin)", *tests]         # first the same on NumPy alone
         original = ast.unparse(ast.parse((ROOT / file).read_text(encoding="utf-8")))
         self.write(file, original)
         read, write = os.pipe()
@@ -291,7 +291,7 @@ def main():
     parser.add_argument("files", nargs="+", help="files or folders: minigan/losses.py")
     parser.add_argument("--sample", type=int, help="so many of the changes, drawn; else all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--numpy", action="store_true", help="leave out what runs on the stand-in for CuPy and in shares")
+    parser.add_argument("--numpy", action="store_true", help="leave out what runs on the stand-in for CuPy and in shards")
     options = parser.parse_args()
     paths = [path for name in options.files for path in ([*(ROOT / name).rglob("*.py")] or [ROOT / name])]
     todo = [change for path in sorted(paths) for change in changes(str(path.relative_to(ROOT)))]

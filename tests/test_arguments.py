@@ -7,7 +7,7 @@ import pytest
 import minigan as mg
 from minigan import datasets, metrics, penalties, plots, regularizers
 from minigan.layers import Conv2D, Dense, Flatten, InstanceNoise, RandomFlip, ReLU, Sequential
-from minigan.metrics import distance as frechet
+from minigan.metrics.classifier import in_portions
 from minigan.optimizers import SGD, Adam
 from minigan.training import schedules
 from minigan.training.doctor import Doctor
@@ -86,9 +86,9 @@ WRONG = {
     "the penalty is its name": ("GAN: penalty must be an object such as", lambda: gan(penalty="r1")),
     "the penalty is its formula": ("GAN: penalty must be an object such as", lambda: gan(penalty=penalties.r1)),
     "the penalty is a list": ("GAN: penalty must be an object such as", lambda: gan(penalty=[penalties.R1()])),
-    "the eye is a class": ("GAN: eye must be an object such as", lambda: gan(preprocess_D=InstanceNoise)),
+    "a class in front of D": ("GAN: preprocess_D must be an object such as", lambda: gan(preprocess_D=InstanceNoise)),
     "augment is a class": ("GAN: augment must be an object such as", lambda: gan(augment=RandomFlip)),
-    "an eye that packs": ("eye and augment keep the number of samples", lambda: gan(preprocess_D=mg.layers.Pack(2))),
+    "a Pack in front of D": ("preprocess_D keeps the number of samples", lambda: gan(preprocess_D=mg.layers.Pack(2))),
     "the average is a text": (f"GAN: average {NOT_IN_RANGE} 1, got '.9'", lambda: gan(average=".9")),
     "classes leave no noise": (r"must be latent_dim \+ classes, got latent_dim 0 and 2 classes", lambda: gan(classes=2)),
     "classes beyond G": (r"must be latent_dim \+ classes, got latent_dim -3 and 5 classes", lambda: gan(classes=5)),
@@ -139,7 +139,7 @@ WRONG = {
 
     "fidelity by name": ("Translation: fidelity must be", lambda: translation(fidelity="l1")),
     "targets in a list": ("l1: target must be an array", lambda: translation().train_step(PIXELS, PIXELS.tolist())),
-    "nothing to compare": ("l2: expected two arrays alike and not empty", lambda: mg.translation.l2(PIXELS[:0], PIXELS[:0])),
+    "nothing to compare": ("l2: expected two arrays alike and not empty", lambda: mg.losses.l2(PIXELS[:0], PIXELS[:0])),
     "three logits a patch": (r"D must give logits \(N, 1\)", lambda: translation(convolution(3)).train_step(PIXELS, PIXELS)),
     "three logits in a cycle": (r"D must give logits \(N, 1\)",
                                 lambda: cyclegan(lambda: convolution(3)).train_step(PIXELS, PIXELS)),
@@ -163,8 +163,9 @@ WRONG = {
     "lr True": (f"Adam: lr {NOT_IN_RANGE}", lambda: Adam(True)),
     "no network to step": ("Adam: steps a network", lambda: Adam().bind(Dense(2, 2))),
     "a step of nothing": ("SGD: steps no network yet", lambda: SGD(0.1).step()),
-    "a rule, no list": ("Adam: rules must be a list", lambda: Adam(rules=regularizers.ClipNorm(1.0))),
-    "a rule's class": ("SGD: a rule must be an object such as", lambda: SGD(0.1, regularizers=[regularizers.ClipNorm])),
+    "a regularizer, no list": ("Adam: regularizers must be a list", lambda: Adam(regularizers=regularizers.ClipNorm(1.0))),
+    "a regularizer's class": ("SGD: a regularizer must be an object such as",
+                              lambda: SGD(0.1, regularizers=[regularizers.ClipNorm])),
     "amount True": (f"ClipNorm: amount {NOT_POSITIVE}, got True", lambda: regularizers.ClipNorm(True)),
     "amount a text": (f"L2: amount {NOT_POSITIVE}, got '1'", lambda: regularizers.L2("1")),
     "a smoothing in words": ("real_label must be above 0.5", lambda: mg.losses.NonSaturating(".9")),
@@ -209,13 +210,13 @@ WRONG = {
     "learned NaN": ("sample 7 of the data is not finite",
                     lambda: metrics.learn_classes(network(10), spoilt(DIGITS, 7), LABELS, [[0, 1]])),
     "NaN to be judged": ("sample 59 of the images is not finite",
-                         lambda: metrics.in_portions(network(10), spoilt(DIGITS, 59), size=7)),
-    "nothing to be judged": ("needs at least one image", lambda: metrics.in_portions(network(10), DIGITS[:0])),
+                         lambda: in_portions(network(10), spoilt(DIGITS, 59), size=7)),
+    "nothing to be judged": ("needs at least one image", lambda: in_portions(network(10), DIGITS[:0])),
     "features NaN": ("frechet_distance: sample 3 of b is not finite",
-                     lambda: frechet.frechet_distance(np.ones((9, 2)), spoilt(np.ones((9, 2)), 3))),
+                     lambda: metrics.frechet_distance(np.ones((9, 2)), spoilt(np.ones((9, 2)), 3))),
     "features inf": ("frechet_distance: sample 3 of a is not finite",
-                     lambda: frechet.frechet_distance(spoilt(np.ones((9, 2)), 3, np.inf), np.ones((9, 2)))),
-    "three real images": ("frechet: needs at least 4 real images", lambda: frechet.frechet(None, DIGITS, DIGITS[:3])),
+                     lambda: metrics.frechet_distance(spoilt(np.ones((9, 2)), 3, np.inf), np.ones((9, 2)))),
+    "three real images": ("frechet: needs at least 4 real images", lambda: metrics.frechet(None, DIGITS, DIGITS[:3])),
     "psnr of nothing": ("psnr: expected two batches .*not empty", lambda: metrics.psnr(np.zeros((0, 4)), np.zeros((0, 4)))),
     "psnr of NaN": ("psnr: sample 2 of target is not finite", lambda: metrics.psnr(PIXELS, spoilt(PIXELS, 2))),
     "psnr without a range": (f"psnr: peak {NOT_POSITIVE}", lambda: metrics.psnr(PIXELS, PIXELS, 0)),

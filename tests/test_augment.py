@@ -139,7 +139,7 @@ def test_in_evaluation_nothing_happens_and_nothing_is_drawn(backend, name):
 
 
 @every
-def test_each_share_of_a_batch_draws_for_itself_and_always_the_same(in_shares, name):
+def test_each_shard_of_a_batch_draws_for_itself_and_always_the_same(in_shards, name):
     def run():
         net = Sequential(AUGMENTATIONS[name](2), Flatten(), Dense(50, 50))
         net[2].W = np.eye(50, dtype="float32")

@@ -12,6 +12,7 @@ import pytest
 
 import minigan as mg
 from minigan.backend import rng_state, scalar, set_rng_state, synchronize, to_numpy, xp
+from minigan.training.batches import resident, rows
 
 TESTS = pathlib.Path(__file__).parent
 
@@ -167,12 +168,12 @@ def test_the_data_stays_on_the_device_if_it_fits(backend, monkeypatch, fits):
     x, index = np.arange(60, dtype="float32").reshape(5, 3, 4), np.array([4, 0, 0, 3])
     if backend == "standin":
         monkeypatch.setattr(fakecupy.cuda.runtime, "memGetInfo", lambda: (2 * x.nbytes if fits else 2 * x.nbytes - 1, 10 ** 9))
-    kept = mg.backend.resident(x)
-    if backend in ("numpy", "shares"):
+    kept = resident(x)
+    if backend in ("numpy", "shards"):
         assert kept is x
     elif backend == "standin":
         assert isinstance(kept, xp.ndarray) == fits
-    batch = mg.backend.rows(kept, index)
+    batch = rows(kept, index)
     assert isinstance(batch, xp.ndarray)
     np.testing.assert_array_equal(to_numpy(batch), x[index], strict=True)
 
@@ -243,7 +244,7 @@ def test_the_state_is_a_snapshot_in_bytes(backend):
 def test_a_state_of_another_kind_is_refused_and_changes_nothing(backend, kind):
     on_device = fakecupy.random.Generator(fakecupy.random.Philox4x3210(5, size=256))
     generator = mg.rng(5)
-    states = {"foreign": rng_state(on_device if backend in ("numpy", "shares") else mg.host_rng(5)),
+    states = {"foreign": rng_state(on_device if backend in ("numpy", "shards") else mg.host_rng(5)),
               "cut off": rng_state(generator)[:-2], "empty": np.zeros(0, "uint8")}
     with pytest.raises(ValueError, match="continues on the kind of device"):
         set_rng_state(generator, states[kind])

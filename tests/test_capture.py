@@ -1,4 +1,4 @@
-"""minigan.capture: a whole training step as one CUDA graph, on the stand-in, whose graphs repeat what was recorded with the
+"""training.capture: a whole training step as one CUDA graph, on the stand-in, whose graphs repeat what was recorded with the
 same memory and the same plain numbers; and on a GPU where there is one."""
 import gc
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.backend import asarray, each_step, fixed, host_rng, to_numpy, xp
+from minigan.backend import asarray, host_rng, to_numpy, xp
 from minigan.cli import recipe
-from minigan.engine import cublas
-from minigan.engine import shards as parallel
-from minigan.engine.capture import Captured, capture
-from minigan.training import checkpoint
+from minigan.engine import cublas, once_per_batch, this_step
+from minigan.engine.blas import blas
+from minigan.engine.capture import Captured
+from minigan.training import capture, checkpoint
 
 STEPS = 20
 SHAPES = {"mlp_gan": (8, 8, 1), "dcgan_28": (28, 28, 1), "dcgan_64": (64, 64, 3), "dcgan_64_stem": (64, 64, 3),
@@ -23,7 +23,7 @@ OPTIONS = {                                        # name: options of recipe.bui
     "falling learning rate": {"lr_schedule": "linear:1:0.1:15"},
     "fading noise": {"instance_noise": "linear:0.3:0:10"},
     "wgan-gp": {"loss": "wasserstein", "penalty": "wgan-gp"}, "r1": {"penalty": "r1"},
-    "rules": {"weight_decay": 0.1, "l1": 1e-4, "l2": 1e-3, "clip_norm": 1.0, "clip_value": 0.5},
+    "regularizers": {"weight_decay": 0.1, "l1": 1e-4, "l2": 1e-3, "clip_norm": 1.0, "clip_value": 0.5},
     "weight decay, falling learning rate": {"weight_decay": 0.1, "lr_schedule": "cosine:1:0.1:15"},
     "moving average": {"ema": 0.9}, "packing": {"packing": 2}, "spectral norm": {"spectral_norm": True},
     "augmentations": {"augment": "flip,rotate,shift,brightness,cutout", "augment_real": "flip"},
@@ -45,7 +45,7 @@ def everything(gan, noise):
 def play(captured, steps=STEPS, batch=4, model="mlp_gan", **options):
     """What there is after every step: the losses and scores, and at the end all arrays."""
     gan, schedule, noise = game(model, **options)
-    step, history, host = gan.capture(noise) if captured else None, [], host_rng(1)
+    step, history, host = capture(gan, noise) if captured else None, [], host_rng(1)
     for t in range(steps):
         schedule(t)
         real = asarray(host.uniform(-1, 1, (batch, *SHAPES[model])).astype("float32"))
@@ -63,7 +63,7 @@ def assert_same(found, expected):
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    with parallel.blas().limit(limits=1, user_api="blas"):
+    with blas().limit(limits=1, user_api="blas"):
         yield
 
 
@@ -91,10 +91,10 @@ def test_no_option_waits_for_the_device_or_makes_float64(standin, options):
         "float32"}
 
 
-def test_no_rule_penalty_or_stabilizer_is_forgotten():
+def test_no_regularizer_penalty_or_stabilizer_is_forgotten():
     mg.use("cpu")
     gans = [game(**options)[0] for options in OPTIONS.values()]
-    used = {type(rule) for gan in gans for rule in (*gan.optimizer_G.rules, *gan.optimizer_D.rules)}
+    used = {type(each) for gan in gans for each in (*gan.optimizer_G.regularizers, *gan.optimizer_D.regularizers)}
     used |= {type(gan.penalty) for gan in gans}
     known = {value for module in (mg.regularizers, mg.penalties) for value in vars(module).values()
              if isinstance(value, type) and value.__module__ == module.__name__}
@@ -116,7 +116,7 @@ def test_with_sgd_and_float64(standin):
         G, D = mg.models.toy_mlp(host_rng(0), width=8, dtype="float64")
         gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.SGD(0.1, 0.9), mg.optimizers.SGD(0.1))
         noise, real = mg.rng(1), asarray(host_rng(1).standard_normal((6, 2)))
-        step = gan.capture(noise)
+        step = capture(gan, noise)
         for _ in range(STEPS):
             step(real) if captured else gan.train_step(real, gan.noise(6, noise))
         return everything(gan, noise)
@@ -124,9 +124,6 @@ def test_with_sgd_and_float64(standin):
 
 
 def test_on_the_cpu_it_is_the_plain_step():
-    def step(x):
-        return x
-    assert capture(step, None, None) is step
     assert_same(play(True, steps=3), play(False, steps=3))
 
 
@@ -134,7 +131,7 @@ def test_the_recording_leaves_no_trace(standin):
     gan, _, noise = game(instance_noise="0.1", ema=0.9)
     real = xp.zeros((4, 8, 8, 1), "float32")
     gan.train_step(real, gan.noise(4, noise))
-    captured = gan.capture(noise).__closure__
+    captured = capture(gan, noise).__closure__
     captured, = [cell.cell_contents for cell in captured if isinstance(cell.cell_contents, Captured)]
     before = everything(gan, noise)
     captured.form, captured.inputs = [], [real, None]
@@ -148,7 +145,7 @@ def test_the_recording_leaves_no_trace(standin):
 
 def test_a_step_is_one_launch_and_two_small_ones_and_waits_for_nothing(standin):
     gan, _, noise = game()
-    step, real = gan.capture(noise), xp.zeros((4, 8, 8, 1), "float32")
+    step, real = capture(gan, noise), xp.zeros((4, 8, 8, 1), "float32")
     step(real)
     standin.launches.clear()
     with standin.no_sync(), standin.no_float64():
@@ -158,7 +155,7 @@ def test_a_step_is_one_launch_and_two_small_ones_and_waits_for_nothing(standin):
 
 def test_another_shape_is_recorded_anew(standin):
     gan, _, noise = game()
-    step = gan.capture(noise)
+    step = capture(gan, noise)
     twin, _, twin_noise = game()
     for batch in (4, 6, 6, 4):
         real = xp.ones((batch, 8, 8, 1), "float32")
@@ -169,7 +166,7 @@ def test_another_shape_is_recorded_anew(standin):
 
 def test_the_noise_differs_from_launch_to_launch(standin):
     gan, _, noise = game()
-    step = gan.capture(noise)
+    step = capture(gan, noise)
     real = xp.zeros((4, 8, 8, 1), "float32")
     states = []
     for _ in range(3):
@@ -181,7 +178,7 @@ def test_the_noise_differs_from_launch_to_launch(standin):
 # --- what a graph would get wrong, and what it refuses ---
 
 def simple(step, state=lambda: None):
-    return capture(step, state, lambda before: None)
+    return Captured(step, state, lambda before: None)
 
 
 def test_a_number_that_does_not_come_by_the_door_is_frozen(standin):
@@ -189,7 +186,7 @@ def test_a_number_that_does_not_come_by_the_door_is_frozen(standin):
     gan, _, noise = game()
     twin, _, twin_noise = game()
     gan.optimizer_G.step = lambda: _adam_behind_the_door(gan.optimizer_G)
-    step, real = gan.capture(noise), xp.ones((4, 8, 8, 1), "float32")
+    step, real = capture(gan, noise), xp.ones((4, 8, 8, 1), "float32")
     for _ in range(3):
         step(real)
         twin.train_step(real, twin.noise(4, twin_noise))
@@ -198,14 +195,14 @@ def test_a_number_that_does_not_come_by_the_door_is_frozen(standin):
 
 def _adam_behind_the_door(adam):
     network = adam.network
-    adam.update(network.theta, network.dtheta, adam.m, adam.root, *adam.numbers())
+    adam.update(network.theta, network.dtheta, *adam.count_step())
 
 
 def test_numbers_by_the_door_follow(standin):
     x, factor = xp.zeros(3, "float32"), [1.0]
 
     def step(x):
-        number, = each_step(lambda: (factor[0],), x.dtype)
+        number, = this_step(lambda: (factor[0],), x.dtype)
         return x * number
     captured = simple(step)
     for value in (1.0, 0.1, 3.0):
@@ -215,14 +212,14 @@ def test_numbers_by_the_door_follow(standin):
 
 def test_a_decision_that_changes_is_recorded_anew(standin):
     x, double = xp.ones(3, "float32"), [False]
-    captured = simple(lambda x: x + x if fixed(lambda: double[0]) else x * 1.0)
+    captured = simple(lambda x: x + x if once_per_batch(lambda: double[0]) else x * 1.0)
     for value in (False, True, True, False):
         double[0] = value
         np.testing.assert_array_equal(to_numpy(captured(x)), np.ones(3) * (1 + value))
 
 
 def test_outside_of_a_capture_the_doors_are_open():
-    assert each_step(lambda: (1.5, 2), "float32") == (1.5, 2) and fixed(lambda: 7) == 7
+    assert this_step(lambda: (1.5, 2), "float32") == (1.5, 2) and once_per_batch(lambda: 7) == 7
 
 
 @pytest.mark.parametrize("step, error", [
@@ -232,7 +229,7 @@ def test_outside_of_a_capture_the_doors_are_open():
     (lambda x: x.dot(x), "cuBLAS"), (lambda x: xp.tensordot(x, x, 1), "cuBLAS")])
 def test_what_cannot_be_recorded_raises(standin, step, error):
     restored = []
-    captured = capture(step, lambda: "before", restored.append)
+    captured = Captured(step, lambda: "before", restored.append)
     with pytest.raises((RuntimeError, NotImplementedError), match=error):
         captured(xp.ones(3, "float32"))
     assert restored == ["before"] and standin._tape is None and gc.isenabled()

@@ -343,7 +343,7 @@ def test_the_other_way_round_it_is_refused_too(tmp_path, other):
 
 
 PARTS = {"G_average": lambda: {"average": 0.9}, "penalty": lambda: {"penalty": mg.penalties.WGANGP(mg.rng(1))},
-         "eye": lambda: {"eye": mg.layers.InstanceNoise(0.1, mg.rng(2))},
+         "preprocess_D": lambda: {"preprocess_D": mg.layers.InstanceNoise(0.1, mg.rng(2))},
          "augment": lambda: {"augment": mg.layers.InstanceNoise(0.1, mg.rng(3))}}
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import datasets, files
-from minigan.datasets import folder as pictures
+from minigan.datasets import folder, handwriting
 
 PIL_Image = pytest.importorskip("PIL.Image")
 
@@ -152,7 +152,7 @@ def test_digits_are_a_fresh_copy_each_time():
 
 
 def test_digits_are_attributed():
-    text = (Path(datasets.__file__).parent / "data" / "README.md").read_text()
+    text = Path(datasets.__file__).with_name("README.md").read_text()
     for word in ("Alpaydin", "Kaynak", "10.24432/C50P49", "CC BY 4.0", "What was changed"):
         assert word in text
 
@@ -375,8 +375,8 @@ def mirror(monkeypatch, tmp_path):
     folder = tmp_path / "mirror"
     made = make_mnist(folder, packed=True)
     sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    monkeypatch.setattr(datasets, "MNIST_MD5", sums)
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (folder.as_uri() + "/",))
+    monkeypatch.setattr(handwriting, "MNIST_MD5", sums)
+    monkeypatch.setattr(handwriting, "MNIST_MIRRORS", (folder.as_uri() + "/",))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
     return folder, made, tmp_path / "xdg" / "minigan" / "mnist"
@@ -391,7 +391,7 @@ def test_mnist_downloads_once_into_the_cache(mirror, monkeypatch):
     assert_is(datasets.mnist(), made)
     assert files_in(cache) == [f"{TRAIN_IMAGES}.gz", f"{TRAIN_LABELS}.gz"]           # and no temporary file
     assert (cache / f"{TRAIN_IMAGES}.gz").read_bytes() == (folder / f"{TRAIN_IMAGES}.gz").read_bytes()
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", ())
+    monkeypatch.setattr(handwriting, "MNIST_MIRRORS", ())
     assert_is(datasets.mnist(), made)                 # the second time, from the cache
 
 
@@ -399,7 +399,7 @@ def test_mnist_falls_back_to_the_next_mirror(mirror, monkeypatch, tmp_path):
     folder, made, _ = mirror
     bad = tmp_path / "bad"
     write(bad / f"{TRAIN_IMAGES}.gz", b"damaged on the way")         # and its labels are missing
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (bad.as_uri() + "/", folder.as_uri() + "/"))
+    monkeypatch.setattr(handwriting, "MNIST_MIRRORS", (bad.as_uri() + "/", folder.as_uri() + "/"))
     assert_is(datasets.mnist(), made)
 
 
@@ -434,7 +434,7 @@ def test_mnist_asks_with_a_time_limit(mirror, monkeypatch):
         return io.BytesIO((mirror[0] / address.rsplit("/", 1)[1]).read_bytes())
 
     monkeypatch.setattr(urllib.request, "urlopen", answer)
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", ("https://example.org/mnist/",))
+    monkeypatch.setattr(handwriting, "MNIST_MIRRORS", ("https://example.org/mnist/",))
     assert_is(datasets.mnist(), mirror[1])
     assert addresses == [f"https://example.org/mnist/{name}.gz" for name in (TRAIN_IMAGES, TRAIN_LABELS)]
 
@@ -455,9 +455,9 @@ def test_mnist_interrupted_while_saving_leaves_nothing_behind(mirror, monkeypatc
 
 def test_mnist_checksums_and_mirrors_are_complete():
     names = {f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")}
-    assert set(datasets.MNIST_MD5) == names
-    assert all(len(md5) == 32 for md5 in datasets.MNIST_MD5.values())
-    assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in datasets.MNIST_MIRRORS)
+    assert set(handwriting.MNIST_MD5) == names
+    assert all(len(md5) == 32 for md5 in handwriting.MNIST_MD5.values())
+    assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in handwriting.MNIST_MIRRORS)
 
 
 # ---- the real MNIST, where it is ----
@@ -486,12 +486,12 @@ def test_real_mnist_checksums(monkeypatch, tmp_path):
     folder = root / "mnist" if (root / "mnist").is_dir() else root
     if not (folder / "t10k-images-idx3-ubyte.gz").is_file():
         pytest.skip("MINIGAN_DATA holds no gzipped test set")
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (folder.resolve().as_uri() + "/",))
+    monkeypatch.setattr(handwriting, "MNIST_MIRRORS", (folder.resolve().as_uri() + "/",))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("MINIGAN_DATA")
     assert datasets.mnist("test")[0].shape == (10_000, 28, 28, 1)
     train_labels = (folder / f"{TRAIN_LABELS}.gz").read_bytes()
-    assert hashlib.md5(train_labels).hexdigest() == datasets.MNIST_MD5[f"{TRAIN_LABELS}.gz"]
+    assert hashlib.md5(train_labels).hexdigest() == handwriting.MNIST_MD5[f"{TRAIN_LABELS}.gz"]
 
 
 # ---- stacked digits ----
@@ -662,7 +662,7 @@ def test_image_folder_pictures_beside_classes(tmp_path):
     assert_one_sentence(error, tmp_path, "both", "preview.png", os.path.join("cat", "1.png"))
 
 
-@pytest.mark.parametrize("suffix", sorted(pictures.PICTURES))
+@pytest.mark.parametrize("suffix", sorted(folder.PICTURES))
 @pytest.mark.parametrize("damage", ["empty", "text", "cut"])
 def test_image_folder_names_the_unreadable_picture(tmp_path, suffix, damage):
     save(tmp_path / "a.png", flat(1))
@@ -801,6 +801,6 @@ def test_to_channels_refuses_other_numbers(have, want):
 
 def test_import_needs_no_pillow():
     """Pillow comes with matplotlib, which is optional: only the functions on pictures may import it."""
-    for module in (datasets, pictures):
+    for module in (datasets, folder):
         lines = Path(module.__file__).read_text(encoding="utf-8").splitlines()
         assert not any(line.startswith(("import PIL", "from PIL", "from minigan.datasets.picture_file")) for line in lines)

@@ -1,4 +1,4 @@
-"""What a GAN can be told beside its two networks: labels, an eye in front of D, a penalty, an average of G, single steps."""
+"""What a GAN can be told beside its two networks: labels, layers in front of D, a penalty, an average of G, single steps."""
 import numpy as np
 import pytest
 
@@ -31,9 +31,10 @@ OPTIONS = {
     "labels": lambda: {},
     "labels, WGAN-GP": lambda: {"loss": Wasserstein(), "penalty": penalties.WGANGP(mg.rng(5))},
     "labels, R1, packing": lambda: {"penalty": penalties.R1(2.0), "packing": 2},
-    "no labels, eye, WGAN-GP, packing": lambda: {
-        "classes": 0, "packing": 3, "eye": Sequential(Dropout(0.4, mg.rng(6))), "penalty": penalties.WGANGP(mg.rng(5))},
-    "all": lambda: {"loss": LeastSquares(0.9), "packing": 2, "eye": Sequential(Dropout(0.4, mg.rng(6))),
+    "no labels, dropout before D, WGAN-GP, packing": lambda: {
+        "classes": 0, "packing": 3, "preprocess_D": Sequential(Dropout(0.4, mg.rng(6))),
+        "penalty": penalties.WGANGP(mg.rng(5))},
+    "all": lambda: {"loss": LeastSquares(0.9), "packing": 2, "preprocess_D": Sequential(Dropout(0.4, mg.rng(6))),
                     "augment": Sequential(Dropout(0.1, mg.rng(7))), "penalty": penalties.WGANGP(mg.rng(5)), "average": 0.9},
 }
 
@@ -128,16 +129,16 @@ def test_without_options_nothing_is_drawn_or_changed():
     assert theta() == theta(preprocess_D=Sequential(), augment=None, penalty=None, average=0.0) == theta(average=0.5)
 
 
-def test_an_eye_may_be_a_layer_by_itself():
-    def dtheta(eye):
-        gan = make_gan(classes=0, preprocess_D=eye)
+def test_preprocess_D_may_be_a_layer_by_itself():
+    def dtheta(layer):
+        gan = make_gan(classes=0, preprocess_D=layer)
         gan.train_step(*batch()[:2])
         return gan.D.dtheta.tobytes()
     assert dtheta(Dropout(0.4, mg.rng(6))) == dtheta(Sequential(Dropout(0.4, mg.rng(6)))) != dtheta(None)
 
 
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
-def test_an_eye_is_a_layer_in_front_of_D_and_augment_one_in_front_of_the_real_samples(backend, update):
+def test_preprocess_D_is_a_layer_in_front_of_D_and_augment_one_in_front_of_the_real_samples(backend, update):
     """Both a tanh here, so that the same step can be made without them."""
     def after_a_step(real, in_D=False, **options):
         w = {"rng": mg.host_rng(3), "dtype": "float64"}
@@ -154,11 +155,11 @@ def test_an_eye_is_a_layer_in_front_of_D_and_augment_one_in_front_of_the_real_sa
             np.testing.assert_allclose(a, b, rtol=1e-10)
 
 
-@pytest.mark.parametrize("option", ["eye", "augment"])
-def test_an_eye_that_nobody_would_train_is_refused_and_the_optimizers_stay_free(option):
+@pytest.mark.parametrize("option", ["preprocess_D", "augment"])
+def test_layers_before_D_that_nobody_would_train_is_refused_and_the_optimizers_stay_free(option):
     G, D = mg.models.toy_mlp(mg.host_rng(0))
     adams = Adam(), Adam()
-    with pytest.raises(ValueError, match="eye and augment have parameters"):
+    with pytest.raises(ValueError, match="(preprocess_D|augment) has parameters"):
         mg.GAN(G, D, mg.losses.Hinge(), *adams, **{option: Dense(2, 2)})
     mg.GAN(G, D, mg.losses.Hinge(), *adams)
 
@@ -210,7 +211,7 @@ def test_the_values_of_the_single_steps(backend):
 def test_what_a_checkpoint_keeps_of_a_GAN():
     rng = mg.rng(5)
     gan = make_gan(preprocess_D=Dropout(0.4, mg.rng(6)), penalty=penalties.WGANGP(rng), average=0.9)
-    assert list(gan.networks()) == ["G", "D", "eye", "G_average"] and gan.generators() == {"penalty.rng": rng}
+    assert list(gan.networks()) == ["G", "D", "preprocess_D", "G_average"] and gan.generators() == {"penalty.rng": rng}
     assert gan.stateful() == {"optimizer_G": gan.optimizer_G, "optimizer_D": gan.optimizer_D}
     for penalty in (None, penalties.R1()):
         gan = make_gan(penalty=penalty)

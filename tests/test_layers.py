@@ -120,7 +120,7 @@ def test_defaults(layer, defaults):
 def test_dense_adds_its_gradient_in_pieces_of_rows(monkeypatch):
     """A piece counts four times the bytes of its rows of dW, and all pieces are the whole."""
     layer, x, told = Dense(7, 3, dtype="float64", rng=host_rng(0)), draw(host_rng(1), (5, 7)), []
-    monkeypatch.setattr("minigan.layers.dense.pieces", lambda N, each: told.append((N, each)) or [slice(0, 4), slice(4, N)])
+    monkeypatch.setattr("minigan.engine.pieces.pieces", lambda N, each: told.append((N, each)) or [slice(0, 4), slice(4, N)])
     y, cache = layer.forward(x)
     layer.backward(y, cache)
     layer.double_backward(2 * x, y, cache)
@@ -157,7 +157,7 @@ def random_parts():
     """What layers draw that were given no generator: one array for each."""
     x = asarray(np.ones((4, 4, 4, 2), "float32"))
     made = [Dense(8, 8), Dense(8, 8), Conv2D(2, 2, 2), Conv2D(2, 2, 2), layers.Maxout(4, 2, 2), layers.Maxout(4, 2, 2)]
-    drawn = [layer.W for layer in made] + [layers.SpectralNorm(Dense(2, 8)).u for _ in range(2)]
+    drawn = [layer.W for layer in made] + [layers.SpectralNorm(Dense(2, 8)).p for _ in range(2)]
     for kind in (lambda: Dropout(0.5), lambda: layers.InstanceNoise(1.0), lambda: layers.Brightness(1.0)):
         drawn += [kind().forward(x)[0] for _ in range(2)]
     generators = [layers.RandomFlip().rng, layers.RandomShift(1).rng, layers.Cutout(0.5).rng, layers.RandomRotate90().rng]

@@ -7,10 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from minigan.lesson import without_traceback
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "examples"))
+from lesson import without_traceback  # noqa: E402
+
 FEW_STEPS = {"wrong_difference": 10, "wrong_saturation": 10, "wrong_optimizer": 20} | dict.fromkeys((
     "ring_2d", "wrong_range", "wrong_batch", "wrong_upsampling", "super_resolution", "inpainting", "image_to_image",
     "cyclegan", "conditional", "wasserstein", "augment_classifier"), 2)

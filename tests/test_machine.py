@@ -36,7 +36,7 @@ def test_a_good_choice_needs_no_advice(monkeypatch):
 
 
 def test_too_many_threads_are_named(monkeypatch):
-    monkeypatch.setattr(machine.parallel, "workers", lambda: 1000)
+    monkeypatch.setattr(machine, "workers", lambda: 1000)
     sentence, = found(monkeypatch, "SkylakeX", True)
     assert "cut for 1000 threads" in sentence
 

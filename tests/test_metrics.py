@@ -8,18 +8,19 @@ from cases import Asked
 
 import minigan as mg
 from minigan import gradcheck, metrics
-from minigan.metrics import distance as frechet
+from minigan.losses import softmax_cross_entropy
+from minigan.metrics.classifier import in_portions
 
 X, LABELS = mg.datasets.digits()
 
 
 def test_softmax_cross_entropy_is_the_derivative_of_its_value():
     logits, labels = mg.host_rng(0).standard_normal((6, 4)), np.array([0, 3, 1, 1, 2, 0])
-    value, dlogits = metrics.softmax_cross_entropy(logits, labels)
+    value, dlogits = softmax_cross_entropy(logits, labels)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert value == pytest.approx(-np.log(p[np.arange(6), labels]).mean())
     report = gradcheck.Report("softmax cross-entropy")
-    gradcheck.compare(report, lambda: metrics.softmax_cross_entropy(logits, labels)[0], {"dlogits": logits},
+    gradcheck.compare(report, lambda: softmax_cross_entropy(logits, labels)[0], {"dlogits": logits},
                       {"dlogits": dlogits}, mg.host_rng(1))
     assert report.ok, report
 
@@ -28,28 +29,28 @@ def test_softmax_cross_entropy_is_the_derivative_of_its_value():
                          ids=["below 0", "beyond K", "a column", "too few", "floats", "one-hot"])
 def test_it_refuses_what_are_no_labels(labels):
     with pytest.raises(ValueError, match=r"softmax_cross_entropy: labels must be .* from 0 to 3, one a sample, \(4,\), got"):
-        metrics.softmax_cross_entropy(mg.host_rng(0).standard_normal((4, 4)), np.array(labels))
+        softmax_cross_entropy(mg.host_rng(0).standard_normal((4, 4)), np.array(labels))
     with pytest.raises(ValueError, match=r"expected logits \(N, K\)"):
-        metrics.softmax_cross_entropy(np.zeros(4), np.array([0, 1, 2, 3]))
+        softmax_cross_entropy(np.zeros(4), np.array([0, 1, 2, 3]))
 
 
 def test_a_label_that_is_no_class_is_not_silent_on_a_gpu(standin):
     with np.errstate(invalid="ignore"):
-        value, dlogits = metrics.softmax_cross_entropy(mg.asarray(np.zeros((2, 3), "float32")), mg.asarray(np.array([1, 3])))
+        value, dlogits = softmax_cross_entropy(mg.asarray(np.zeros((2, 3), "float32")), mg.asarray(np.array([1, 3])))
     assert np.isnan(value.get()) and np.isnan(dlogits.get()).any(axis=1).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("worst", [-np.inf, -3e38])
 def test_another_class_may_be_impossible(backend, worst):
     with np.errstate(over="ignore"):
-        value, dlogits = metrics.softmax_cross_entropy(mg.asarray(np.array([[3e38, worst], [0.0, 0.0]], "float32")),
+        value, dlogits = softmax_cross_entropy(mg.asarray(np.array([[3e38, worst], [0.0, 0.0]], "float32")),
                                                        mg.asarray(np.array([0, 1])))
     assert float(value) == pytest.approx(math.log(2) / 2) and mg.to_numpy(dlogits).tolist() == [[0, 0], [0.25, -0.25]]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_it_stays_finite_for_huge_logits(dtype):
-    value, dlogits = metrics.softmax_cross_entropy(np.array([[1e4, -1e4]], dtype), np.array([1]))
+    value, dlogits = softmax_cross_entropy(np.array([[1e4, -1e4]], dtype), np.array([1]))
     assert value == 2e4 and dlogits.tolist() == [[1, -1]] and dlogits.dtype == dtype
 
 
@@ -138,7 +139,7 @@ def test_the_smallest_that_can_be_judged():
     assert metrics.Classifier(x, labels, epochs=1).accuracy in (0, 1)
     with pytest.raises(ValueError, match="Classifier: needs at least 5 images, .* got 4"):
         metrics.Classifier(x[:4], labels[:4])
-    value, dlogits = metrics.softmax_cross_entropy(np.array([[3.0]]), np.array([0]))
+    value, dlogits = softmax_cross_entropy(np.array([[3.0]]), np.array([0]))
     assert value == 0 and dlogits.tolist() == [[0]]
     assert metrics.psnr(np.ones((1, 1)), np.zeros((1, 1)), peak=10) == pytest.approx(20)
     with pytest.raises(ValueError, match="psnr: expected two batches of images"):
@@ -159,7 +160,7 @@ def test_one_number_that_is_no_probability_among_others_is_refused(wrong):
 
 def test_portions_are_of_1000():
     sizes = []
-    metrics.in_portions(lambda x: sizes.append(len(x)) or x, np.zeros((2001, 1)))
+    in_portions(lambda x: sizes.append(len(x)) or x, np.zeros((2001, 1)))
     assert sizes == [1000, 1000, 1]
 
 
@@ -273,8 +274,8 @@ def test_features_are_what_the_last_layer_sees(backend):
 
 def test_portions_change_nothing():
     judge = metrics.Classifier(X[:300], LABELS[:300], epochs=1)
-    in_one = metrics.in_portions(judge.network, X[:50])
-    np.testing.assert_allclose(metrics.in_portions(judge.network, X[:50], size=7), in_one, rtol=1e-5, atol=1e-6)
+    in_one = in_portions(judge.network, X[:50])
+    np.testing.assert_allclose(in_portions(judge.network, X[:50], size=7), in_one, rtol=1e-5, atol=1e-6)
 
 
 def test_a_network_of_ones_own_can_judge():
@@ -360,14 +361,14 @@ def standardised(n, F, seed=0):
 def test_frechet_distance_of_one_dimension():
     """(m₁ - m₂)² + (σ₁ - σ₂)²"""
     a, b = standardised(50, 1), standardised(70, 1, seed=1)
-    assert frechet.frechet_distance(2 * a + 1, 0.5 * b - 3) == pytest.approx(16 + 2.25)
+    assert metrics.frechet_distance(2 * a + 1, 0.5 * b - 3) == pytest.approx(16 + 2.25)
 
 
 def test_frechet_distance_of_covariances_that_commute():
     """With the same axes it is the sum over the axes, whatever way these are turned."""
     a, b = standardised(50, 3), standardised(60, 3, seed=1)
     turn, _ = np.linalg.qr(mg.host_rng(2).standard_normal((3, 3)))
-    distance = frechet.frechet_distance((a * [1, 2, 3] + 1) @ turn, (b * [4, 2, 0]) @ turn)
+    distance = metrics.frechet_distance((a * [1, 2, 3] + 1) @ turn, (b * [4, 2, 0]) @ turn)
     assert distance == pytest.approx(3 + 9 + 0 + 9)
 
 
@@ -379,21 +380,21 @@ def test_frechet_distance_of_covariances_that_do_not_commute():
     M = C_a @ C_b
     root = math.sqrt(np.trace(M) + 2 * math.sqrt(np.linalg.det(M)))
     assert abs(C_a @ C_b - C_b @ C_a).max() > 1
-    assert frechet.frechet_distance(a @ A, b @ B) == pytest.approx(np.trace(C_a) + np.trace(C_b) - 2 * root)
+    assert metrics.frechet_distance(a @ A, b @ B) == pytest.approx(np.trace(C_a) + np.trace(C_b) - 2 * root)
 
 
 def test_frechet_distance_is_symmetric_and_zero_for_the_same():
     a, b = mg.host_rng(0).standard_normal((40, 5)), 2 * mg.host_rng(1).standard_normal((30, 5))
-    assert frechet.frechet_distance(a, b) == pytest.approx(frechet.frechet_distance(b, a))
-    assert frechet.frechet_distance(a, a) == pytest.approx(0, abs=1e-10)
-    assert frechet.frechet_distance(a, a[::-1].astype("float32")) == pytest.approx(0, abs=1e-6)
+    assert metrics.frechet_distance(a, b) == pytest.approx(metrics.frechet_distance(b, a))
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-10)
+    assert metrics.frechet_distance(a, a[::-1].astype("float32")) == pytest.approx(0, abs=1e-6)
 
 
 def test_frechet_distance_of_fewer_samples_than_features_stays_finite():
     a, b = mg.host_rng(0).standard_normal((5, 20)), mg.host_rng(1).standard_normal((6, 20))
     a[:, 3] = b[:, 3] = 0                                                          # a feature that is never active
-    assert 0 < frechet.frechet_distance(a, b) < 100
-    assert frechet.frechet_distance(np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]])) == pytest.approx(2)        # σ² = 2, 0
+    assert 0 < metrics.frechet_distance(a, b) < 100
+    assert metrics.frechet_distance(np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]])) == pytest.approx(2)        # σ² = 2, 0
 
 
 class Plain:
@@ -405,27 +406,27 @@ class Plain:
 
 def test_frechet_takes_every_second_real_image_and_as_many_others():
     real, fake = (mg.host_rng(seed).standard_normal((n, 1, 1, 1)) for seed, n in ((0, 4), (1, 2)))
-    found, flat = frechet.frechet(Plain(), fake, real), real.reshape(4, 1)
-    assert found.fake == pytest.approx(frechet.frechet_distance(fake.reshape(2, 1), flat[::2]))
-    assert found.real == pytest.approx(frechet.frechet_distance(flat[1::2], flat[::2]))
+    found, flat = metrics.frechet(Plain(), fake, real), real.reshape(4, 1)
+    assert found.fake == pytest.approx(metrics.frechet_distance(fake.reshape(2, 1), flat[::2]))
+    assert found.real == pytest.approx(metrics.frechet_distance(flat[1::2], flat[::2]))
     for few in ((fake[:1], real), (fake, real[:3])):
         with pytest.raises(ValueError, match="frechet: needs at least 4 real images"):
-            frechet.frechet(Plain(), *few)
+            metrics.frechet(Plain(), *few)
 
 
 @pytest.mark.parametrize("a, b", [((5, 3), (5, 4)), ((5,), (5,)), ((1, 3), (5, 3)), ((5, 3), (1, 3)), ((5, 0), (5, 0))])
 def test_frechet_distance_refuses(a, b):
     with pytest.raises(ValueError, match="frechet_distance"):
-        frechet.frechet_distance(np.zeros(a), np.zeros(b))
+        metrics.frechet_distance(np.zeros(a), np.zeros(b))
 
 
 def test_frechet_puts_real_against_real_beside_it():
     judge = metrics.Classifier(X, LABELS, epochs=10)
     noise = mg.host_rng(0).uniform(-1, 1, (600, 8, 8, 1)).astype("float32")
-    bad, collapsed = frechet.frechet(judge, noise, X), frechet.frechet(judge, X[LABELS == 1], X)
+    bad, collapsed = metrics.frechet(judge, noise, X), metrics.frechet(judge, X[LABELS == 1], X)
     a, b = judge.features(X[::2]), judge.features(X[1:1201:2])
-    assert bad.real == pytest.approx(frechet.frechet_distance(b, a))               # 600 of each
+    assert bad.real == pytest.approx(metrics.frechet_distance(b, a))               # 600 of each
     assert bad.fake > 20 * bad.real and collapsed.fake > 5 * collapsed.real
     assert collapsed.real > bad.real                                               # of fewer images: 182 of each
-    assert frechet.frechet(judge, X[1::2], X).fake == pytest.approx(frechet.frechet(judge, X[1::2], X).real)
+    assert metrics.frechet(judge, X[1::2], X).fake == pytest.approx(metrics.frechet(judge, X[1::2], X).real)
     assert f"{bad.real:.2f}" in str(bad) and f"{bad.fake:.2f}" in str(bad)

@@ -147,18 +147,18 @@ FORMULAS = {
         dy @ W_hat.T
         dy @ W.T
         dy @ W_hat
-        dy @ (W_hat - u @ v.T).T""",
+        dy @ (W_hat - p @ q.T).T""",
     ("SpectralNorm, square", "train", "dlayer.W"): """
-        (dW_hat - (dW_hat * W_hat).sum() * u @ v.T) / sigma
+        (dW_hat - (dW_hat * W_hat).sum() * p @ q.T) / sigma
         dW_hat / sigma                                                          # sigma depends on W
-        dW_hat - (dW_hat * W_hat).sum() * u @ v.T
+        dW_hat - (dW_hat * W_hat).sum() * p @ q.T
         dW_hat
-        (dW_hat + (dW_hat * W_hat).sum() * u @ v.T) / sigma
-        (dW_hat - (dW_hat * W).sum() * u @ v.T) / sigma
-        (dW_hat - (dW_hat * W_hat).sum() * v @ u.T) / sigma
+        (dW_hat + (dW_hat * W_hat).sum() * p @ q.T) / sigma
+        (dW_hat - (dW_hat * W).sum() * p @ q.T) / sigma
+        (dW_hat - (dW_hat * W_hat).sum() * q @ p.T) / sigma
         (dW_hat - (dW_hat * W_hat).sum() * W_hat) / sigma                       # the Frobenius norm's""",
     ("SpectralNorm, square", "eval", "dlayer.W"): """
-        (dW_hat - (dW_hat * W_hat).sum() * u @ v.T) / sigma
+        (dW_hat - (dW_hat * W_hat).sum() * p @ q.T) / sigma
         dW_hat / sigma                                                          # as if sigma were a constant""",
     ("Flatten", "train", "dx"): """
         dy.reshape(x.shape)
@@ -296,7 +296,7 @@ def names_of_formulas(layer, x, y, dy, states, cache):
     if isinstance(layer, Augmentation):
         names |= {"T": cache[0]}
     if isinstance(layer, SpectralNorm):
-        names |= dict(zip(("W_hat", "u", "v", "sigma"), cache[1:])) | {"W": layer.layer.W, "dW_hat": x.T @ dy}
+        names |= dict(zip(("W_hat", "p", "q", "sigma"), cache[1:])) | {"W": layer.layer.W, "dW_hat": x.T @ dy}
     if isinstance(layer, FillIn):
         names |= {"image": x[..., :-1], "mask": x[..., -1:], "painted": layer.body.forward(x)[0],
                   "joined": lambda *parts: np.concatenate(parts, axis=3)}
@@ -541,14 +541,14 @@ def test_a_layer_that_goes_back_as_in_the_other_mode_is_caught(case, mode):
 
 # --- mistakes inside a convolution ---
 
-def tap_missing_in_col2im(cols, shape, K, S, padding, out, good=convolution.col2im):
+def tap_missing_in_col2im(cols, shape, K, S, padding, good=convolution.col2im):
     taps = cols.reshape(-1, K * K, shape[3]).copy()
     taps[:, -1] = 0
-    return good(taps.reshape(cols.shape), shape, K, S, padding, out)
+    return good(taps.reshape(cols.shape), shape, K, S, padding)
 
 
-def taps_transposed_in_col2im(cols, shape, K, S, padding, out, good=convolution.col2im):
-    return good(cols.reshape(-1, K, K, shape[3]).transpose(0, 2, 1, 3).reshape(cols.shape), shape, K, S, padding, out)
+def taps_transposed_in_col2im(cols, shape, K, S, padding, good=convolution.col2im):
+    return good(cols.reshape(-1, K, K, shape[3]).transpose(0, 2, 1, 3).reshape(cols.shape), shape, K, S, padding)
 
 
 def tap_missing_in_im2col(x, K, S, padding, good=convolution.im2col):
@@ -557,9 +557,9 @@ def tap_missing_in_im2col(x, K, S, padding, good=convolution.im2col):
     return cols
 
 
-def overlaps_averaged_in_col2im(cols, shape, K, S, padding, out, good=convolution.col2im):
+def overlaps_averaged_in_col2im(cols, shape, K, S, padding, good=convolution.col2im):
     """As x[...] = patch in place of x[...] += patch would be: right only where no patches overlap."""
-    out[...] = good(cols, shape, K, S, padding) / np.maximum(1, good(np.ones_like(cols), shape, K, S, padding))
+    return good(cols, shape, K, S, padding) / np.maximum(1, good(np.ones_like(cols), shape, K, S, padding))
 
 
 def stride_forgotten_in_conv_weight_grad(x, dy, K, S, padding):

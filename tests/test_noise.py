@@ -65,7 +65,7 @@ def test_sigma_may_be_changed_between_steps(backend):
     assert sizes == pytest.approx([0, 2, 0.5, 0], rel=0.07)
 
 
-def test_each_share_of_a_batch_has_noise_of_its_own_and_always_the_same(in_shares):
+def test_each_shard_of_a_batch_has_noise_of_its_own_and_always_the_same(in_shards):
     def run():
         net = Sequential(InstanceNoise(1.0, rng=device_rng(2)), Dense(4, 4))
         net[1].W = np.eye(4, dtype="float32")

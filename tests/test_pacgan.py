@@ -90,8 +90,8 @@ def test_pack_refuses_other_numbers(m):
         Pack(m)
 
 
-def test_the_batch_of_a_network_with_pack_stays_whole(in_shares):
-    """In three shares of 4 samples no group of 6 would be whole, and the layer would refuse each."""
+def test_the_batch_of_a_network_with_pack_stays_whole(in_shards):
+    """In three shards of 4 samples no group of 6 would be whole, and the layer would refuse each."""
     w = {"rng": mg.host_rng(0), "dtype": "float64"}
     D, x = Sequential(Pack(6), Dense(12, 4, **w), Dense(4, 1, **w)), mg.host_rng(1).standard_normal((12, 2))
     np.testing.assert_allclose(D(x), D[1:](x.reshape(2, 12)))

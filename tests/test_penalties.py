@@ -132,7 +132,7 @@ def test_forgetting_the_way_down_shows_in_curved_critics_only():
 
 @every_critic
 @pytest.mark.parametrize("penalty", ["gradient_norm", "r1"])
-def test_in_shares_as_whole(request, name, penalty):
+def test_in_shards_as_whole(request, name, penalty):
     if "Dropout" in name:
         pytest.skip("other shares draw other masks")
 
@@ -143,7 +143,7 @@ def test_in_shares_as_whole(request, name, penalty):
         return np.append(D.dtheta, value)
 
     whole = gradient()
-    request.getfixturevalue("in_shares")
+    request.getfixturevalue("in_shards")
     np.testing.assert_allclose(gradient(), whole, rtol=1e-10, atol=1e-12)
 
 

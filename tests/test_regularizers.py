@@ -71,7 +71,7 @@ def test_weight_decay_shrinks_weights_only(backend):
 
 def moved(rules, make=Adam):
     net = network()
-    optimizer = make(0.1, rules=rules)
+    optimizer = make(0.1, regularizers=rules)
     optimizer.bind(net)
     start = to_numpy(net.theta).copy()
     optimizer.step()

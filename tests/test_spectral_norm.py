@@ -115,19 +115,19 @@ def test_a_kernel_of_zeros_gives_zeros_and_no_nan(backend):
 @every
 def test_u_and_v_move_once_in_a_training_pass_and_never_in_evaluation(backend, name):
     layer, x = make(name)
-    v = to_numpy(layer.v).copy()
+    v = to_numpy(layer.q).copy()
     layer.forward(x, train=False)
-    np.testing.assert_array_equal(to_numpy(layer.v), v)
+    np.testing.assert_array_equal(to_numpy(layer.q), v)
     layer.forward(x)
-    M = np.moveaxis(to_numpy(layer.layer.W), INNER[name][2], -1).reshape(len(layer.u), len(v))
+    M = np.moveaxis(to_numpy(layer.layer.W), INNER[name][2], -1).reshape(len(layer.p), len(v))
     u = M @ v / np.linalg.norm(M @ v)
-    np.testing.assert_allclose(to_numpy(layer.u), u, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(to_numpy(layer.v), M.T @ u / np.linalg.norm(M.T @ u), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(to_numpy(layer.p), u, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(to_numpy(layer.q), M.T @ u / np.linalg.norm(M.T @ u), rtol=1e-12, atol=1e-14)
 
 
-def test_shares_move_u_and_v_once_and_give_the_numbers_of_the_whole(request):
+def test_shards_move_p_and_q_once_and_give_the_numbers_of_the_whole(request):
     def run():
-        mg.seed(0)                                     # of u and v
+        mg.seed(0)                                     # of p and q
         rng = host_rng(0)
         net = Sequential(SpectralNorm(Conv2D(2, 3, 3, rng=rng, **w)), LeakyReLU(0.2), Flatten(),
                          SpectralNorm(Dense(48, 3, rng=rng, **w)))
@@ -138,22 +138,22 @@ def test_shares_move_u_and_v_once_and_give_the_numbers_of_the_whole(request):
         return [y, dx, net.dtheta, u, *(value for _, value in net.states())], cache
 
     whole, _ = run()
-    request.getfixturevalue("in_shares")
-    shares, cache = run()
-    assert isinstance(cache, mg.parallel.Shares)
-    for a, b in zip(shares, whole):
+    request.getfixturevalue("in_shards")
+    shards, cache = run()
+    assert isinstance(cache, mg.engine.shards.Sharded)
+    for a, b in zip(shards, whole):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
 
 
 @every
 def test_the_gradient_is_that_of_the_pass_whatever_becomes_of_the_state(backend, name):
-    """GAN puts u and v back after its second look at the fakes, before it goes backward."""
+    """GAN puts p and q back after its second look at the fakes, before it goes backward."""
     for train in (True, False):
         layer, x = make(name)
         y, cache = layer.forward(x, train)
         layer.backward(y, cache)
         expected = to_numpy(layer.layer.dW).copy()
-        layer.u, layer.v = 2 * layer.u, 3 * layer.v
+        layer.p, layer.q = 2 * layer.p, 3 * layer.q
         layer.zero_grad()
         layer.backward(y, cache)
         np.testing.assert_array_equal(to_numpy(layer.layer.dW), expected)
@@ -164,7 +164,7 @@ def test_the_gradient_is_that_of_the_pass_whatever_becomes_of_the_state(backend,
 @every
 def test_with_u_and_v_frozen_it_is_exact_however_far_they_are(name):
     layer, x = make(name)
-    layer.u, layer.v = draw(host_rng(5), layer.u.shape), draw(host_rng(6), layer.v.shape)
+    layer.p, layer.q = draw(host_rng(5), layer.p.shape), draw(host_rng(6), layer.q.shape)
     report = check(layer, x, train=False, entries=100)
     assert report.ok, report
     report = check_double_backward(layer, x, train=False)
@@ -174,7 +174,7 @@ def test_with_u_and_v_frozen_it_is_exact_however_far_they_are(name):
 def test_while_they_are_far_from_the_maximum_moving_u_and_v_are_not_constants():
     """So the layer tests let u and v converge in each pass; the method itself takes them for constants always."""
     layer, x = make("Dense")
-    layer.v = draw(host_rng(5), layer.v.shape)
+    layer.q = draw(host_rng(5), layer.q.shape)
     assert [row.name for row in check_layer(layer, x) if not row.ok] == ["dlayer.W"]
     layer.iterations = 300
     assert check_layer(layer, x).ok
@@ -365,6 +365,6 @@ def test_u_and_v_begin_as_unit_vectors_of_the_generator():
     """Seen at a kernel of zeros, which power iteration leaves them at."""
     layer = SpectralNorm(Dense(3, 2, initializer=lambda rng, shape: np.zeros(shape), **w), rng=host_rng(5))
     rng = host_rng(5)
-    for value, size in ((layer.u, 3), (layer.v, 2)):
+    for value, size in ((layer.p, 3), (layer.q, 2)):
         vector = rng.standard_normal((size, 1))
         np.testing.assert_allclose(value, vector / np.linalg.norm(vector), rtol=1e-12)

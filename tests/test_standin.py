@@ -10,12 +10,15 @@ import fakecupy
 import numpy as np
 import pytest
 from cases import CASES, build, run
+from conftest import DEVICES
 
 import minigan as mg
 from minigan.backend import asarray, host_rng, to_numpy, xp
-from minigan.engine import shards as parallel
+from minigan.cli import recipe
+from minigan.engine import pieces, shards
+from minigan.engine.blas import blas
 
-on_device = pytest.mark.parametrize("backend", ["standin", "cupy"], indirect=True)
+on_device = pytest.mark.parametrize("backend", DEVICES, indirect=True)
 
 
 def names():
@@ -216,12 +219,13 @@ def test_the_table_is_true_of_the_cupy_that_is_installed():
 
 def assert_same_as_numpy(backend, work):
     """work(), which returns {name: array}, computes the same on both: bit for bit on the stand-in, nearly on a GPU."""
-    with parallel.blas().limit(limits=1, user_api="blas"):     # as networks on the CPU have it: other cuts round otherwise
+    with blas().limit(limits=1, user_api="blas"):     # as networks on the CPU have it: other cuts round otherwise
         found = {name: to_numpy(value).copy() for name, value in work().items()}
     mg.use("cpu")
     with pytest.MonkeyPatch.context() as patch:        # a GPU takes each batch whole; so do the same sums here
-        patch.setattr(parallel, "workers", lambda: 1)
-        patch.setattr(mg.backend, "PIECE_BYTES", 1 << 40)
+        patch.setattr(shards, "workers", lambda: 1)
+        patch.setattr(pieces, "workers", lambda: 1)
+        patch.setattr(pieces, "CPU_BYTES", 1 << 40)
         expected = {name: np.asarray(value) for name, value in work().items()}
     assert list(found) == list(expected)
     for name, value in expected.items():
@@ -391,8 +395,8 @@ def test_a_whole_step_neither_waits_for_the_device_nor_makes_float64(standin, mo
 
 def test_the_training_loop_waits_for_the_index_and_the_log_only(standin, tmp_path):
     x, labels = mg.datasets.digits()
-    options = mg.cli.recipe.complete({"conditional": True, "ema": 0.9}) | {"sample_shape": [8, 8, 1]}
-    gan, schedule = mg.cli.recipe.build_gan(options, 10)
+    options = recipe.complete({"conditional": True, "ema": 0.9}) | {"sample_shape": [8, 8, 1]}
+    gan, schedule = recipe.build_gan(options, 10)
     run = mg.training.Run(gan, x, tmp_path / "run", labels=labels, batch_size=16, schedule=schedule)
     run.start()
     run.train_step()
@@ -408,7 +412,8 @@ def test_a_run_computes_what_numpy_computes(standin, tmp_path, capture):
 
     def work():
         x, _ = mg.datasets.digits()
-        gan, schedule = mg.cli.recipe.build_gan(mg.cli.recipe.complete({"lr_schedule": "linear:1:0:9"}) | {"sample_shape": [8, 8, 1]})
+        options = recipe.complete({"lr_schedule": "linear:1:0:9"}) | {"sample_shape": [8, 8, 1]}
+        gan, schedule = recipe.build_gan(options)
         run = mg.training.Run(gan, x, tmp_path / mg.device(), batch_size=16, schedule=schedule, capture=capture)
         run.start()
         run.train(5)

@@ -12,7 +12,7 @@ import pytest
 from minigan.cli import terminal
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
+PROGRAMS = sorted(path for path in (ROOT / "examples").glob("*.py") if path.name != "lesson.py")      # which they share
 LESSON, TRAIN = ROOT / "examples" / "wrong_difference.py", ROOT / "examples" / "train_gan.py"
 
 
@@ -24,6 +24,7 @@ def python(*arguments, cwd=ROOT, **environment):
 EVERY_HELP = """
 import os, runpy, sys
 for path in sys.argv[1:]:
+    sys.path[0] = os.path.dirname(path)
     sys.argv = [path, "--help"]
     try:
         runpy.run_path(path, run_name="__main__")

@@ -256,7 +256,7 @@ def test_training_with_batch_norm_and_dropout_in_D(loss, update):
 
 def test_running_statistics_moved_by_the_G_step_are_caught(monkeypatch):
     """Test of the tests."""
-    monkeypatch.setattr(mg.GAN, "_look_again", lambda self, fake, labels: self.discriminate(fake, labels))
+    monkeypatch.setattr(mg.GAN, "_discriminate_again", lambda self, fake, labels: self.discriminate(fake, labels))
     with pytest.raises(AssertionError, match="running_mean"):
         check_training(small_networks(), NonSaturating(), "alternating", (6, 4))
 

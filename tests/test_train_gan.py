@@ -15,7 +15,7 @@ import pytest
 
 import minigan as mg
 from minigan import files, plots, training
-from minigan.engine import shards as parallel
+from minigan.engine.threads import workers
 from minigan.training import checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -361,7 +361,7 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["threads"] == 3
     monkeypatch.setattr("minigan.engine.threads._threads", None)
     assert train_gan.main(["--resume", "--out", str(tmp_path / "run"), "--steps", "8"]) == 0
-    assert parallel.workers() == 3
+    assert workers() == 3
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{}", b"no json", b'{"model": "vae"}', b"", b"\xff\xfe\x00", b"[" * 100_000,

@@ -518,8 +518,8 @@ def test_a_conditional_packed_D_with_a_penalty_is_trained(tmp_path):
     G, D = mg.models.build("mlp_gan", mg.host_rng(0), (8, 8, 1), classes=10, packing=2)
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam(), classes=10,
                  penalty=mg.penalties.WGANGP(mg.rng(0)))
-    run = training.Run(gan, X[:10], tmp_path / "run", labels=list(range(10)), batch_size=4, doctor=mg.training.doctor.Doctor(5),
-                       doctor_every=1)
+    run = training.Run(gan, X[:10], tmp_path / "run", labels=list(range(10)), batch_size=4,
+                       doctor=mg.training.Doctor(5), doctor_every=1)
     run.start()
     assert run.train(1)
 

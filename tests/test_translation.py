@@ -19,10 +19,10 @@ from minigan.layers import (
     Tanh,
     UpSample2D,
 )
-from minigan.losses import LeastSquares, NonSaturating
+from minigan.losses import LeastSquares, NonSaturating, l1, l2
 from minigan.metrics import psnr
 from minigan.optimizers import SGD, Adam
-from minigan.translation import l1, l2, pull_of_D
+from minigan.translation import pull_of_D
 
 # --- fidelity ---
 

@@ -144,14 +144,15 @@ def build_gan(options, classes=0):
     penalty = {"none": None, "wgan-gp": penalties.WGANGP(rng([seed, 4]), o["penalty_weight"]),
                "r1": penalties.R1(o["penalty_weight"])}[o["penalty"]]
     smoothing = {"real_label": 1 - o["label_smoothing"]} if o["label_smoothing"] else {}
-    kinds = {"l1": regularizers.L1, "l2": regularizers.L2, "clip_value": regularizers.ClipValue, "clip_norm": regularizers.ClipNorm,
-             "weight_decay": regularizers.WeightDecay}
+    kinds = {"l1": regularizers.L1, "l2": regularizers.L2, "clip_value": regularizers.ClipValue,
+             "clip_norm": regularizers.ClipNorm, "weight_decay": regularizers.WeightDecay}
     both = [kind(o[name]) for name, kind in kinds.items() if o[name]]
     only_D = [regularizers.WeightClip(o["weight_clip"])] if o["weight_clip"] else []
     adam_G, adam_D = (optimizers.Adam(o["lr"], o["beta1"], regularizers=listed) for listed in (both, both + only_D))
 
+    before_D = [*augmentations(o["augment"], [seed, 5]), *([noise] if o["instance_noise"] != "0" else [])]
     gan = GAN(G, D, losses.by_name(o["loss"], **smoothing), adam_G, adam_D, update=o["update"], classes=classes,
-              preprocess_D=Sequential(*augmentations(o["augment"], [seed, 5]), *([noise] if o["instance_noise"] != "0" else [])),
+              preprocess_D=Sequential(*before_D),
               augment=Sequential(*augmentations(o["augment_real"], [seed, 6])), penalty=penalty, average=o["ema"])
 
     def schedule(step):

@@ -25,6 +25,15 @@ def has_avx512():
     return any(name.startswith(("AVX512", "X86_V4")) for name in found)
 
 
+def describe_gpu() -> str:
+    """The first GPU and the version of CuPy, or why there is none to use."""
+    try:
+        cupy = backend.load_cupy(0)
+    except RuntimeError as error:
+        return f"none: {error}"
+    return f"{cupy.cuda.runtime.getDeviceProperties(0)['name'].decode()}, CuPy {cupy.__version__}"
+
+
 def describe():
     """Lines (what, what was found)."""
     lines = [("Python", platform.python_version()), ("NumPy", np.__version__)]
@@ -34,7 +43,7 @@ def describe():
         lines += [("BLAS", f"{name}, {kernel} kernels, {threads} threads of its own (one while a batch is in shards)")]
     lines += [("CPU", f"{os.cpu_count()} cores, AVX-512: {'yes' if has_avx512() else 'no'}"),
               ("minigan", f"cuts large batches for {workers()} threads; device {backend.device()}")]
-    lines += [("GPU", backend.describe_gpu()), ("TF32", "on" if backend.tf32() else "off: products are float32")]
+    lines += [("GPU", describe_gpu()), ("TF32", "on" if backend.tf32() else "off: products are float32")]
     return lines
 
 

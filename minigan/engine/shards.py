@@ -128,7 +128,7 @@ def blas_threads(N, network) -> int:
 def fewest(network):
     """The fewest samples of a shard; None if a layer mixes the samples of a batch, so that it stays whole. A network has
     convolutions if one of its parameters is a kernel (K, K, C, F)."""
-    if any(layer.samples == "mixed" for _, layer in network.walk()):
+    if "mixed" in [layer.samples for _, layer in network.walk()]:
         return None
     return FEWEST_IMAGES if any(value.ndim == 4 for _, value, _ in network.parameters()) else FEWEST_ROWS
 

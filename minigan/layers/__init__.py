@@ -8,6 +8,7 @@ from minigan.layers.dropout import Dropout
 from minigan.layers.layer import Layer
 from minigan.layers.maxout import Maxout
 from minigan.layers.noise import InstanceNoise
+from minigan.layers.patches import col2im, im2col
 from minigan.layers.residual import FillIn, Residual
 from minigan.layers.sample_norm import InstanceNorm, LayerNorm
 from minigan.layers.sequential import Sequential

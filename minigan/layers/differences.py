@@ -24,9 +24,11 @@ What apart means: the slope is the sum of those of all outputs, in which much ma
 their absolute values at least. For this f() returns the terms of its sum, if it can. It also makes the differences better:
 terms that w does not change leave no rounding behind.
 """
+import dataclasses
+
 import numpy as np
 
-from minigan.backend import scalar
+from minigan.backend import scalar, to_numpy
 
 EPS = np.finfo("float64").eps
 
@@ -116,3 +118,80 @@ def judge_zero(slope_at, slope, size, rounding, limit, tol):
         if apart <= 50 * rounding / step:
             limit = 50 * rounding / step
     return "zero", slope, 0.0
+
+
+# --- reports ---
+
+@dataclasses.dataclass
+class Row:
+    """One line of a report: what was checked, in how many entries, and how far apart the two values were at worst."""
+    name: str
+    error: float                                            # relative; 0 for a rule of the contract
+    ok: bool | None                                         # None: cannot tell
+    detail: str = ""
+
+
+class Report(list):
+    """The rows of a check; `ok` if all are right. print(report) shows them as a table."""
+
+    def __init__(self, title):
+        super().__init__()
+        self.title = title
+
+    @property
+    def ok(self):
+        return all(row.ok for row in self)
+
+    def add(self, name, error, ok, detail=""):
+        self.append(Row(name, float(error), None if ok is None else bool(ok), detail))
+
+    def __str__(self):
+        verdict = "right" if self.ok else "WRONG" if any(row.ok is False for row in self) else "cannot tell"
+        lines = [f"{self.title}: {verdict}"]
+        for row in self:
+            lines.append(f"  {'ok   ' if row.ok else '?    ' if row.ok is None else 'WRONG'} {row.name:<22} {row.detail}")
+        return "\n".join(lines)
+
+    __repr__ = __str__                                      # so that `assert report.ok, report` shows the table
+
+
+def compare(report, f, arrays, analytic, rng, h=None, tol=1e-6, entries=200):
+    """Add a row to the report for every array in `arrays`: its analytic gradient against central differences of f().
+
+    f() is a number, or a NumPy array of the terms whose sum it is. It is evaluated anew after each change of one entry, which
+    is made in the array itself and taken back.
+    """
+    middle, of_all = f(), largest(*analytic.values())
+    for name, array in arrays.items():
+        gradient = analytic[name]
+        if gradient.shape != array.shape:
+            report.add(name, np.inf, False, f"has shape {gradient.shape}, its array has {array.shape}")
+            continue
+        size, typical = sizes(to_numpy(array)), largest(gradient)
+        found, worst, detail = [], 0.0, ""
+        for i in rng.permutation(array.size)[:entries]:
+            claim = float(gradient.flat[i])
+            with np.errstate(all="ignore"):                 # the larger steps may go far
+                verdict, slope, error = judge(f, middle, array, i, claim, size.flat[i], typical, of_all, h, tol)
+            found.append(verdict)
+            if verdict in ("right", "zero", "wrong") and not error <= worst:        # so that a NaN counts as the worst of all
+                worst = error if error == error else np.inf
+                where = tuple(int(k) for k in np.unravel_index(i, array.shape))
+                detail = f", worst at {where}: backward says {claim:.9g}, differences {slope:.9g}"
+        report.add(name, worst, *_verdict(found, f"relative error {worst:.1e}", detail, array.size))
+
+
+def _verdict(found, error, worst, size):
+    """(ok, detail) of a row, by what was found of its entries."""
+    right, zero, wrong, kinks, hidden = (found.count(verdict) for verdict in ("right", "zero", "wrong", "kink", "hidden"))
+    compared = len(found) - kinks - hidden
+    text = f"{error} in {compared} of {size} entries"
+    for count, what in (kinks, "at kinks"), (hidden, "hidden by rounding or curvature"), (zero, "zero"):
+        text += f", {count} {what}" if count else ""
+    if wrong:
+        return False, text + worst
+    if hidden > right:                                      # the zeros beside them prove little
+        return None, text + "; cannot tell: bring x and the parameters closer to 1, and to each other"
+    if compared < 0.5 * len(found):
+        return None, text + "; cannot tell, too many kinks: move x away from them"
+    return True, text

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.backend import asarray, rng_kind, rng_state, set_rng_state, to_numpy
+from minigan.backend import asarray, rng_state, set_rng_state, to_numpy
 from minigan.files import write_whole
 
 
@@ -74,7 +74,8 @@ def restore(game, content, path="checkpoint", generators=True) -> None:
     for part in sorted(here ^ there):
         where, how = ("here", "without") if part in here else ("there", "with")
         raise CheckpointError(f"{path}: made by another model: {part} is only {where}; make this one {how} it (in a GAN "
-                              "average, preprocess_D, augment or penalty), or take single networks with checkpoint.restore_network")
+                              "average, preprocess_D, augment or penalty), or take single networks with "
+                              "checkpoint.restore_network")
     _check(arrays, content, path, generators)
     for name, network in game.networks().items():
         restore_network(network, content, name, path, generators)
@@ -158,3 +159,19 @@ def network_arrays(network, name) -> dict:
     arrays = {f"{name}.layout": np.array(layout), f"{name}.theta": network.theta}
     arrays |= {f"{name}.{key}": value for key, value in network.states()}
     return arrays | {f"{name}.{key}": rng_state(generator) for key, generator in network.generators()}
+
+
+def rng_kind(state: np.ndarray) -> str:
+    """The kind of generator that a state of `rng_state` belongs to: "PCG64", or "CUDA" and its number of bytes. A damaged
+    state is of a kind that no generator has."""
+    try:
+        known = json.loads(state.tobytes())
+    except (ValueError, RecursionError):
+        return f"CUDA {state.nbytes}"
+    try:
+        generator = getattr(np.random, known["bit_generator"], None)
+        if isinstance(generator, type) and issubclass(generator, np.random.BitGenerator):
+            generator().state = known                  # raises unless it is whole
+        return known["bit_generator"]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return "damaged"

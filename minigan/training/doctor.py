@@ -80,7 +80,8 @@ def D_has_won(symptoms, recent, looks):
         return None
     largest = max(look["gradient_G"] for look in looks)
     losses = [look.get("loss_G", 0.0) for look in recent]
-    sure = f"D has won: it is right on {symptoms['accuracy_real']:.0%} of the real and {symptoms['accuracy_fake']:.0%} of the fakes"
+    sure = (f"D has won: it is right on {symptoms['accuracy_real']:.0%} of the real and {symptoms['accuracy_fake']:.0%} of "
+            "the fakes")
     if symptoms["push"] < FLAT:
         return (f"{sure}, and there G's loss is flat: {symptoms['push']:.1g} of its slope is left. "
                 "Try --loss nonsaturating, which is steep there.")
@@ -101,8 +102,8 @@ def D_has_given_up(symptoms, recent):
         return None
     what = "calls everything real" if symptoms["accuracy_real"] > symptoms["accuracy_fake"] else "calls everything fake"
     what = what if one_sided else "says the same of everything"
-    return (f"D has given up: it {what} (its scores vary by {symptoms['spread']:.2g}), so G learns nothing from it. Try a larger "
-            "--n-critic, another --loss, or less of what holds D back: --penalty, --instance-noise, --label-smoothing.")
+    return (f"D has given up: it {what} (its scores vary by {symptoms['spread']:.2g}), so G learns nothing from it. Try a "
+            "larger --n-critic, another --loss, or less of what holds D back: --penalty, --instance-noise, --label-smoothing.")
 
 
 def collapsed(symptoms, recent, looks):
@@ -110,8 +111,8 @@ def collapsed(symptoms, recent, looks):
         return None
     if len(looks) < YOUNG and max(look["diversity"] for look in looks) < 2 * COLLAPSED:
         return None                                    # it is only beginning
-    return (f"G has collapsed: its samples are only {symptoms['diversity']:.2g} times as far from each other as real ones. Try "
-            "--packing, --loss wasserstein with --penalty wgan-gp and --n-critic 5, or a smaller --lr.")
+    return (f"G has collapsed: its samples are only {symptoms['diversity']:.2g} times as far from each other as real ones. "
+            "Try --packing, --loss wasserstein with --penalty wgan-gp and --n-critic 5, or a smaller --lr.")
 
 
 def saturated(symptoms, recent):
@@ -143,5 +144,5 @@ def exploded(symptoms, history):
 def wrong_range(symptoms):
     if "real_min" not in symptoms or (-1.01 <= symptoms["real_min"] < -0.01 and symptoms["real_max"] <= 1.01):
         return None
-    return (f"The data lie between {symptoms['real_min']:.3g} and {symptoms['real_max']:.3g}, but G ends in tanh, which spans -1 to "
-            "1: D tells fakes by their range. Scale the data to [-1, 1], bytes by x / 127.5 - 1.")
+    return (f"The data lie between {symptoms['real_min']:.3g} and {symptoms['real_max']:.3g}, but G ends in tanh, which spans "
+            "-1 to 1: D tells fakes by their range. Scale the data to [-1, 1], bytes by x / 127.5 - 1.")

@@ -1,5 +1,6 @@
 """Where the numbers of a GAN stopped being finite."""
-from minigan.backend import scalar, xp
+from minigan.backend import scalar, set_rng_state, xp
+from minigan.training import checkpoint
 
 
 def first_bad_layer(gan, real, z, labels=None, train=True):
@@ -27,3 +28,24 @@ def first_bad_layer(gan, real, z, labels=None, train=True):
 
 def finite(x):
     return bool(scalar(xp.isfinite(x).all()))
+
+
+def explain(run, recent: dict):
+    """Raise FloatingPointError for the last step of a training.Run, with the layer in which it began. The step has spoilt all
+    parameters. So the steps since `recent`, a snapshot, are repeated up to it, and each layer's output is looked at."""
+    failed, rows = run.step, run.log.waiting[:-1]
+    checkpoint.restore(run.gan, recent)
+    set_rng_state(run.noise, recent["noise.rng"])
+    run.step = int(recent["step"])
+    while run.step < failed - 1:
+        run.train_step()
+    step = run.up_to_the_last()
+    batch = run.batch(run.critic_steps - 1)
+    culprit = first_bad_layer(run.gan, *batch)
+    if culprit is None:                            # then it shows only after the step: in the new D, or in G
+        step(*batch)
+        culprit = first_bad_layer(run.gan, *batch) or f"all layers are finite, but {run.gan.loss} overflows"
+    run.log.waiting = rows
+    run.log.flush()
+    raise FloatingPointError(f"step {failed}: a number is not finite any more; {culprit}. The last checkpoint, in "
+                             f"{run.out}, is from before; try a smaller learning rate")

@@ -10,7 +10,7 @@
     real_min, real_max             the range of the data (like the two above: if G ends in a tanh)
     dead_G.1, dead_D.3 ...         the share of units of each ReLU layer that are zero for the whole batch
 
-D is shown the images themselves, without the noise or the augmentation through which it sees them in training (GAN's `preprocess_D`).
+D gets the images themselves, without the noise or the augmentation in front of it in training (GAN's `preprocess_D`).
 """
 from minigan import backend
 from minigan.backend import xp

@@ -1,0 +1,64 @@
+"""The folder of a run: whether it is free for a new one, and whether the checkpoint in it is one of this run."""
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from minigan.files import write_whole
+from minigan.training import checkpoint
+from minigan.training.log import Log
+
+
+def refuse_a_used_folder(out: Path, log: Log) -> None:
+    """Raise unless `out` is free for a new run."""
+    if (out / "config.json").exists():
+        raise FileExistsError(f"{out} holds a run already: continue it with --resume, or choose another folder")
+    for path in left_behind(out, log):
+        raise FileExistsError(f"{out} holds {path.relative_to(out)} of a run whose config.json is missing: "
+                              "choose another folder")
+
+
+def left_behind(out, log):
+    """The files of another run that this one would write over. A start that was killed before the first step has left
+    none that anybody would miss: a log without rows, and the checkpoint of step 0."""
+    if log.has_begun():
+        yield log.path
+    path = out / "checkpoint.npz"
+    if path.exists() and (not log.path.exists() or checkpoint.load(path).get("step") != 0):
+        yield path
+    yield from out.glob("samples/step_*.png")
+    yield from filter(Path.exists, (out / name for name in ("samples.png", "curves.png", "training.gif")))
+
+
+def check_own(content: dict, here: dict, path: Path) -> None:
+    """Raise unless the checkpoint is one of a run on the data of this one. `here`: what this run would save beside its GAN."""
+    if not {"step", "noise.rng"} <= content.keys():
+        raise checkpoint.CheckpointError(f"{path}: a checkpoint of networks, not of a run: it has no step or no noise.rng")
+    for name, value in here.items():
+        if name in content and name != "data":     # the first checkpoints had no data and no log
+            checkpoint.check_kind(name, content[name], value, path)
+    data = content.get("data", here["data"])
+    if data.dtype.kind not in "iu" or data.ndim != 1 or len(data) == 0 or content["step"] < 0:
+        raise checkpoint.CheckpointError(f"{path}: this is not a whole minigan checkpoint (step or data make no sense)")
+    if not np.array_equal(data, here["data"]):
+        count = here["data"][0] if data[0] != here["data"][0] else "as many, but not the same"
+        raise ValueError(f"the run in {path.parent} was trained on other data: {data[0]} samples, here {count}")
+
+
+def check_config(config) -> None:
+    """Raise unless config.json can hold it."""
+    try:
+        json.dumps(config)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"training: config must be a JSON value, numbers, texts, lists and dicts ({error})") from None
+
+
+def fingerprint(*arrays: np.ndarray | None) -> np.ndarray:
+    """The number of samples, and a checksum of each array that is there."""
+    sums = [zlib.crc32(np.ascontiguousarray(array)) for array in arrays if array is not None]
+    return np.array([len(arrays[0]), *sums])
+
+
+def write_config(out: Path, config) -> None:
+    write_whole(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())

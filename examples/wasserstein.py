@@ -46,13 +46,14 @@ def main():
     x, _ = mg.datasets.ring(20_000, mg.host_rng(args.seed))
     print(f"{'':<18}{'modes':>6}{'high quality':>14}{'mean slope':>12}{'steepest':>10}{'parameters at +-c':>19}")
     gans, slopes, titles = [], {}, []
-    for name, critic_rules, penalty in (("nothing", [], None), ("weight clipping", [regularizers.WeightClip(args.clip)], None),
-                                        ("gradient penalty", [], penalties.WGANGP(mg.rng([args.seed, 2]), PENALTY))):
-        gan, slopes[name] = train(x, critic_rules, penalty, args)
+    for name, its_regularizers, penalty in (
+            ("nothing", [], None), ("weight clipping", [regularizers.WeightClip(args.clip)], None),
+            ("gradient penalty", [], penalties.WGANGP(mg.rng([args.seed, 2]), PENALTY))):
+        gan, slopes[name] = train(x, its_regularizers, penalty, args)
         # A mode counts if 1 % of the fakes are within 3 sigma of it. High quality: the share that is within 3 sigma of any.
         found = metrics.modes(mg.to_numpy(gan.sample(2500, args.seed)), mg.datasets.ring_centres(), sigma=0.01, fewest=25)
         slope = slope_between(gan, x[:2500], args.seed)
-        at_edge = (abs(mg.to_numpy(gan.D.theta)) > 0.999 * args.clip).mean() if critic_rules else None
+        at_edge = (abs(mg.to_numpy(gan.D.theta)) > 0.999 * args.clip).mean() if its_regularizers else None
         print(f"{name:<18}{f'{found.modes} of 8':>6}{found.high_quality:>14.1%}{short(slope.mean()):>12}"
               f"{short(slope.max()):>10}{'-' if at_edge is None else f'{at_edge:.0%}':>19}")
         gans.append(gan)
@@ -62,11 +63,11 @@ def main():
     print(f"wrote {args.out / 'critics.png'} and {args.out / 'slopes.png'}")
 
 
-def train(x, critic_rules, penalty, args):
+def train(x, its_regularizers, penalty, args):
     """The trained GAN, and [(step, mean slope of its critic)] on the way."""
     host, noise = mg.host_rng([args.seed, 1]), mg.rng([args.seed, 3])
     G, D = mg.models.toy_mlp(host)
-    gan = mg.GAN(G, D, mg.losses.Wasserstein(), mg.optimizers.Adam(LR), mg.optimizers.Adam(LR, rules=critic_rules),
+    gan = mg.GAN(G, D, mg.losses.Wasserstein(), mg.optimizers.Adam(LR), mg.optimizers.Adam(LR, regularizers=its_regularizers),
                  penalty=penalty)
     falling = schedules.constant_then_linear(1, 0, args.steps)
     slopes = [(0, slope_between(gan, x[:500], 0).mean())]

@@ -25,6 +25,7 @@ try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
+    from matplotlib.patches import FancyBboxPatch as FancyBboxPatch
 finally:
     if _backend is not None:
         os.environ["MPLBACKEND"] = _backend

@@ -63,7 +63,7 @@ def test_a_run_needs_nobody_who_listens(tmp_path, streams):
 
 def test_no_file_takes_the_place_of_a_missing_stream(tmp_path):
     """Or what a library in C writes to stderr would stand in it."""
-    (tmp_path / "program.py").write_text("from minigan import terminal\nterminal.prepare()\n"
+    (tmp_path / "program.py").write_text("from minigan.cli import terminal\nterminal.prepare()\n"
                                          "file = open('number', 'w')\nfile.write(str(file.fileno()))\n")
     subprocess.run(f"exec {sys.executable} program.py <&- >&- 2>&-", shell=True, cwd=tmp_path,
                    env=os.environ | {"PYTHONPATH": str(ROOT)})
@@ -99,13 +99,14 @@ def test_an_unfailing_stream_passes_on_what_it_can(capsys):
 # --- Ctrl-C while a program loads ---
 
 INTERRUPTED = """
-import runpy, sys
+import os, runpy, sys
 class Interrupt:
     def find_spec(name, path=None, target=None):
         if name == "minigan":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupt)
 for path in sys.argv[1:]:
+    sys.path[0] = os.path.dirname(path)
     try:
         runpy.run_path(path, run_name="__main__")
     except SystemExit as stopped:

@@ -18,7 +18,9 @@ from PIL import Image
 import minigan as mg
 from minigan import files, training
 from minigan.training import checkpoint
+from minigan.training import run as run_module
 from minigan.training.batches import Batches
+from minigan.training.finite import first_bad_layer
 from minigan.training.log import Log
 
 X, _ = mg.datasets.digits()
@@ -170,8 +172,8 @@ def test_a_start_that_was_killed_or_failed_does_not_block_the_next(whole, tmp_pa
         whole_file(path, content)
 
     written, whole_file = [], files.write_whole
-    for module in ("log", "checkpoint", "training"):
-        monkeypatch.setattr(f"minigan.{module}.write_whole", write)
+    for module in ("log", "checkpoint", "folder"):
+        monkeypatch.setattr(f"minigan.training.{module}.write_whole", write)
     with pytest.raises(OSError, match="No space left"):
         make_run(tmp_path / "run", seed=3).start()
     monkeypatch.undo()
@@ -232,7 +234,7 @@ def closed():
 @pytest.mark.parametrize("stream", [None, closed(), BrokenPipe()], ids=["none", "closed", "broken"])
 def test_a_run_ends_well_without_stderr(tmp_path, monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(training.machine, "advice", lambda: ["some advice"])
+    monkeypatch.setattr(run_module.machine, "advice", lambda: ["some advice"])
     doctor = SimpleNamespace(look=lambda *arguments: None, advice=lambda: ["some more"])
     run = make_run(tmp_path, doctor=doctor, doctor_every=1)
     run.start()
@@ -442,12 +444,12 @@ def test_labels_that_are_no_class_are_refused(tmp_path, labels):
 def test_the_first_bad_layer_is_found(tmp_path):
     gan = make_run(tmp_path).gan
     real, z = mg.asarray(X[:4]), gan.noise(4, mg.rng(0))
-    assert training.first_bad_layer(gan, real, z) is None
-    assert training.first_bad_layer(gan, np.full_like(real, np.inf), z) == "a real sample is not finite"
+    assert first_bad_layer(gan, real, z) is None
+    assert first_bad_layer(gan, np.full_like(real, np.inf), z) == "a real sample is not finite"
     gan.G[3].b[0] = np.inf
-    assert training.first_bad_layer(gan, real, z) == 'Dense "G.3" has a b that is not finite'
+    assert first_bad_layer(gan, real, z) == 'Dense "G.3" has a b that is not finite'
     gan.D[1].W[3, 2] = np.nan
-    assert training.first_bad_layer(gan, real, z) == 'Dense "D.1" has a W that is not finite'
+    assert first_bad_layer(gan, real, z) == 'Dense "D.1" has a W that is not finite'
 
 
 def test_training_runs_on_every_backend(backend, tmp_path):
@@ -528,7 +530,7 @@ def test_a_run_that_is_stopped_before_its_first_step_ends_well(tmp_path, monkeyp
     @contextlib.contextmanager
     def at_once():
         yield lambda: True
-    monkeypatch.setattr(training, "stop_signal", at_once)
+    monkeypatch.setattr(run_module, "stop_signal", at_once)
     run = make_run(tmp_path / "run")
     run.start()
     assert run.train(5) is False

@@ -34,7 +34,7 @@ class _ArrayModule:
 
 xp = _ArrayModule()
 _chosen = None                  # the array module; None until something is first computed
-_device = None                  # "cpu", "cuda:0", "cuda:1" ...
+_device = ""                    # "cpu", "cuda:0", "cuda:1" ...
 _tf32 = False
 _streams = None                 # the seeds of layers made without a generator; see `seed`
 _capture = None                 # the minigan.engine.capture.Captured that is being captured now

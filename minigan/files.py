@@ -14,7 +14,7 @@ try:
     import fcntl
 except ImportError:                                    # Windows
     import msvcrt
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager

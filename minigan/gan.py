@@ -203,7 +203,7 @@ class GAN:
         return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
 
 
-def append_labels(x: Array, labels: Array, classes: int) -> Array:
+def append_labels(x: Array, labels: Array | None, classes: int) -> Array:
     """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
     arguments.check_array("GAN", "samples and noise", x)
     if x.ndim < 2:

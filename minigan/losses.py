@@ -208,7 +208,7 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     """The mean of -log p_label, with p = softmax(l);  dl_k = (p_k - [k = label])/N."""
     if logits.ndim != 2 or logits.size == 0:
         raise ValueError(f"softmax_cross_entropy: expected logits (N, K), got {logits.shape}")
-    right = one_hot("softmax_cross_entropy", labels, *logits.shape, logits.dtype)
-    N, log_p = len(logits), log_softmax(logits)
+    (N, K), log_p = logits.shape, log_softmax(logits)
+    right = one_hot("softmax_cross_entropy", labels, N, K, logits.dtype)
     of_the_label = right * xp.where(right == 0, 0.0, log_p)            # log_p of another class may be -inf
     return -(of_the_label / N).sum(), (xp.exp(log_p) - right) / N

@@ -16,6 +16,7 @@ class Optimizer:
     """bind(network) once, then step() once the gradient is in dtheta; `state` and `set_state` are for checkpoints."""
 
     network: Network | None = None
+    lr: float
     regularizers: tuple = ()                                  # of minigan.regularizers: clipping, penalties on weights, decay
     vector_names: tuple = ()                                  # the vectors, as long as theta, that it keeps
 

@@ -1,5 +1,6 @@
 """Fixtures for every test that computes: `backend` runs it on NumPy, on the strict stand-in for CuPy, and on real CuPy
 where there is a GPU; `standin` on the stand-in only."""
+import collections
 import importlib
 import os
 import sys
@@ -18,6 +19,26 @@ from minigan.engine import cublas, pieces, shards
 settings.register_profile("minigan", deadline=None, derandomize=True, max_examples=25,
                           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "minigan"))
+
+
+@pytest.hookimpl(tryfirst=True)         # before pytest leaves out what -m does not want
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for marker in item.iter_markers("slow_on"):
+            if getattr(item, "callspec", None) and item.callspec.params.get("backend") in marker.args:
+                item.add_marker("slow")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """What was not run, and why, in a line each."""
+    reasons = collections.Counter(report.longrepr[2].removeprefix("Skipped: ")
+                                  for report in terminalreporter.stats.get("skipped", ()))
+    if config.option.markexpr == "not slow":
+        terminalreporter.write_line("not run: the slow checks (python -m pytest -m slow)")
+    if gpu_is_missing():
+        terminalreporter.write_line(f"not run: the checks on a GPU ({gpu_is_missing()})")
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"not run: {count} of the others ({reason})")
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import gpu_is_missing
 
+pytestmark = pytest.mark.slow          # each benchmark is a program that trains
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

@@ -67,6 +67,7 @@ def one_thread():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_captured_step_is_the_eager_step(standin, options):
     assert_same(play(True, **options), play(False, **options))
@@ -103,6 +104,7 @@ def test_no_regularizer_penalty_or_stabilizer_is_forgotten():
     assert set(recipe.STABILIZERS) - {name for options in OPTIONS.values() for name in options} <= neutral
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 @pytest.mark.parametrize("model", [model for model in SHAPES if model != "mlp_gan"])
 def test_of_every_model(standin, model, update):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow          # each example is a program that trains
 TESTS = pathlib.Path(__file__).resolve().parent
 EXAMPLES = TESTS.parent / "examples"
 ON_STANDIN = """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow          # each lesson is a program that trains
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "examples"))
 from lesson import without_traceback  # noqa: E402

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow          # it trains
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "quality.py"
 
 

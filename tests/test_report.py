@@ -27,6 +27,7 @@ def test_points():
     assert bad["modes"] == (1, 8) and bad["reverse KL"][0] == pytest.approx(np.log(8))
 
 
+@pytest.mark.slow
 def test_digits():
     x, labels = mg.datasets.digits()
     good = evaluation.score(Copyist(x, labels, classes=10), "digits", x, labels, 1)
@@ -36,6 +37,7 @@ def test_digits():
     assert bad["Frechet"][0] > 10 * good["Frechet"][0] and bad["KL of classes"][0] == pytest.approx(np.log(10))
 
 
+@pytest.mark.slow
 def test_stacked_digits():
     x, labels = mg.datasets.stacked_digits(30_000, mg.host_rng(0))
     good, bad = (evaluation.score(Copyist(x, labels, only=only), "stacked_digits", x, labels, 1) for only in (None, 0))

@@ -67,6 +67,7 @@ def test_a_dry_run_of_every_kind(tmp_path, capsys, request, data, model):
     assert checkpoint.load(tmp_path / "run" / "checkpoint.npz")["step"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", mg.losses.LOSSES)
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 def test_every_loss_and_both_orders(tmp_path, loss, update):
@@ -91,6 +92,7 @@ OPTIONS = {
                               "--augment shift --spectral-norm"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_stopped_halfway_and_resumed_gives_the_same_bytes(tmp_path, options):
     small = [*SMALL, "--save-every", "2", "--doctor-every", "2", *options.split()]
@@ -110,6 +112,7 @@ def thetas(folder):
     return content["G.theta"].tobytes(), content["D.theta"].tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("off", ["--instance-noise 0", "--ema 0", "--n-critic 1", "--packing 1", "--penalty none",
                                  "--lr-schedule 1", "--label-smoothing 0", "--augment ''", "--clip-norm 0", "--l2 0",
                                  "--doctor-every 0"])
@@ -127,6 +130,7 @@ def test_from_the_step_asked_for_G_alone_is_trained(tmp_path):
     assert D3 == D5 and G3 != G5
 
 
+@pytest.mark.slow
 def test_a_run_can_begin_with_the_networks_of_another(tmp_path):
     train_gan.main([*SMALL, "--out", str(tmp_path / "first")])
     train_gan.main([*SMALL, "--lr", "0", "--out", str(tmp_path / "second"),
@@ -150,6 +154,7 @@ def test_many_seeds_make_a_table_and_a_plot(tmp_path, capsys):
     assert [json.loads((tmp_path / f"seed_{i}" / "config.json").read_text())["seed"] for i in (5, 6, 7)] == [5, 6, 7]
 
 
+@pytest.mark.slow
 def test_many_seeds_go_on_where_they_are(tmp_path, capsys, monkeypatch):
     command = ["--data", "ring", *SMALL, "--out", str(tmp_path / "seeds"), "--seeds"]
     steps, step = [], training.Run.train_step

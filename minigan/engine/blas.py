@@ -44,7 +44,7 @@ class Limit:
 
 
 _lock = threading.RLock()           # RLock: a signal's handler, too, may use minigan
-_limits = {}                        # by place: the library, and for one with a number for each thread, the thread
+_limits: dict = {}                  # by place: the library, and for one with a number for each thread, the thread
 
 
 def limit_blas(batch, most) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.engine.pieces import in_pieces
 
-FORMULAS = []                   # all that is decorated with `fuse`
+FORMULAS: list = []             # all that is decorated with `fuse`
 
 
 def fuse(formula):

@@ -33,7 +33,7 @@ class Sharded:
         self.slices, self.caches = slices, caches
 
 
-_gradients = weakref.WeakKeyDictionary()       # network -> the gradient vectors of all its shards but the first
+_gradients: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()        # network -> the gradient vectors of all its shards but the first
 
 
 def over_shards(method):

@@ -5,13 +5,15 @@ an optimizer is a few lines on two vectors, as papers write it; a checkpoint is 
 """
 import math
 
-from minigan.backend import xp
+from minigan.backend import Array, xp
 from minigan.layers.layer import Layer
 
 
 class Network(Layer):
     """The layers of a network, by number, with their parameters in theta and dtheta."""
 
+    theta: Array
+    dtheta: Array
     array_names = ("theta", "dtheta")
 
     def __init__(self, *layers, name=""):

@@ -25,9 +25,9 @@ class Owner:
     """What a layer owns: parameters, states, a generator, and other layers."""
 
     rng = None                                 # the generator of a layer that draws random numbers
-    parameter_names = ()
-    state_names = ()
-    array_names = ()                           # all arrays that the layer owns
+    parameter_names: tuple[str, ...] = ()
+    state_names: tuple[str, ...] = ()
+    array_names: tuple[str, ...] = ()          # all arrays that the layer owns
     in_network = False
 
     def add_parameter(self, name, value, dtype):

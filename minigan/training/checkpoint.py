@@ -31,7 +31,7 @@ def save(path, game, extra=None, **arrays) -> None:
                              f"({', '.join(own)}), got {value.dtype}")
         content[name] = value
     buffer = io.BytesIO()
-    np.savez(buffer, **content, parts=np.array(own), extra=np.array(json.dumps(extra)))
+    np.savez(buffer, **content, parts=np.array(own), extra=np.array(json.dumps(extra)))              # type: ignore[arg-type]
     write_whole(path, buffer.getvalue())
 
 
@@ -144,7 +144,7 @@ def kind(name, value):
 
 def game_arrays(game) -> dict:
     """Name -> array of all that training changes in a game."""
-    arrays = {}
+    arrays: dict = {}
     for name, network in game.networks().items():
         arrays |= network_arrays(network, name)
     for name, part in game.stateful().items():

@@ -54,10 +54,10 @@ def check_config(config) -> None:
         raise TypeError(f"training: config must be a JSON value, numbers, texts, lists and dicts ({error})") from None
 
 
-def fingerprint(*arrays: np.ndarray | None) -> np.ndarray:
+def fingerprint(x: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     """The number of samples, and a checksum of each array that is there."""
-    sums = [zlib.crc32(np.ascontiguousarray(array)) for array in arrays if array is not None]
-    return np.array([len(arrays[0]), *sums])
+    sums = [zlib.crc32(np.ascontiguousarray(array).data) for array in (x, labels) if array is not None]
+    return np.array([len(x), *sums])
 
 
 def write_config(out: Path, config) -> None:

@@ -16,10 +16,14 @@ import importlib
 import itertools
 import json
 import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 Array = np.ndarray            # an array on the device in use; CuPy's have the same methods
+F = TypeVar("F", bound=Callable)          # of a decorator: a function comes out as it went in
+T = TypeVar("T")
 
 
 class _ArrayModule:
@@ -36,7 +40,7 @@ xp = _ArrayModule()
 _chosen = None                  # the array module; None until something is first computed
 _device = ""                    # "cpu", "cuda:0", "cuda:1" ...
 _tf32 = False
-_streams = None                 # the seeds of layers made without a generator; see `seed`
+_streams: Any = None                 # the seeds of layers made without a generator; see `seed`
 _capture = None                 # the minigan.engine.capture.Captured that is being captured now
 
 
@@ -67,7 +71,7 @@ def use(device: str, tf32: bool | None = None) -> None:
     _tf32 = bool(tf32)
 
 
-def load_cupy(index: int):
+def load_cupy(index: int) -> Any:
     """CuPy, with this GPU in use. Raises RuntimeError, which says what is missing."""
     try:
         cupy = importlib.import_module("cupy")
@@ -85,7 +89,7 @@ def load_cupy(index: int):
     return cupy
 
 
-def array_module():
+def array_module() -> Any:
     """NumPy or CuPy itself."""
     if _chosen is None:
         use(os.environ.get("MINIGAN_DEVICE") or "cpu")
@@ -103,7 +107,7 @@ def device() -> str:
     return _device
 
 
-def asarray(x, dtype=None):
+def asarray(x, dtype=None) -> Array:
     """x as an array on the device in use: the one door from host to device. No copy if it is there already."""
     return array_module().asarray(x, dtype=dtype)
 
@@ -124,13 +128,13 @@ def scalars(values) -> list[float]:
     return to_numpy(xp.stack([asarray(value) for value in values])).tolist()
 
 
-def quiet():
+def quiet() -> np.errstate:
     """While the block runs, NumPy does not warn of numbers that overflow: they are looked for and put right. (CuPy never
     warns.)"""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
-def overflowed(x):
+def overflowed(x: Array) -> bool:
     """Whether a number in x is not finite. On a GPU, where the answer would have to be waited for, it is no."""
     return array_module() is np and not np.isfinite(x).all()
 
@@ -153,7 +157,7 @@ def seed(number: int) -> None:
     _streams = map(lambda i: np.random.SeedSequence(number, spawn_key=(i,)), itertools.count())     # that threads may share
 
 
-def next_stream():
+def next_stream() -> np.random.SeedSequence:
     """The seed of a layer that was given no generator, for host_rng or rng. It differs from every whole number and list of
     them."""
     if _streams is None:
@@ -166,7 +170,7 @@ def host_rng(seed) -> np.random.Generator:
     return _seeded(np.random.default_rng, seed)
 
 
-def rng(seed):
+def rng(seed) -> Any:
     """Generator on the device, for noise and dropout: the methods `random`, `standard_normal` and `integers`, which
     NumPy and CuPy share. The same seed gives the same numbers on one kind of device, other numbers on the other."""
     if array_module() is np:

@@ -18,7 +18,8 @@ Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (
 import numpy as np
 
 from minigan.arguments import check_batch, check_range, check_whole
-from minigan.backend import asarray, xp
+from minigan.backend import Array, asarray, xp
+from minigan.layers import Sequential
 from minigan.losses import l1
 from minigan.translation import bind, named, pull_of_D, step_D
 
@@ -42,16 +43,16 @@ class CycleGAN:
         bind("CycleGAN", loss, self.networks(), optimizers)
         self.optimizers, self.cycle, self.identity, self.parts = list(optimizers), float(cycle), float(identity), {}
 
-    def networks(self):
+    def networks(self) -> dict[str, Sequential]:
         return {"G_AB": self.G_AB, "G_BA": self.G_BA, "D_A": self.D_A, "D_B": self.D_B}
 
-    def stateful(self):
+    def stateful(self) -> dict:
         return named(self.networks(), self.optimizers) | {"pool_A": self.pool_A, "pool_B": self.pool_B}
 
-    def generators(self):
+    def generators(self) -> dict:
         return {"pool.rng": self.pool_A.rng}           # which is pool_B's, too
 
-    def train_step(self, a, b):
+    def train_step(self, a: Array, b: Array) -> tuple[Array, Array]:
         """One step of both Gs, then one of both Ds; returns (loss_D, loss_G), on the device. No a needs to belong to a b."""
         check_batch("CycleGAN", a=a, b=b)
         optimizer_AB, optimizer_BA, optimizer_A, optimizer_B = self.optimizers
@@ -100,7 +101,7 @@ class ImagePool:
             raise TypeError(f"ImagePool: rng must be a host generator, minigan.backend.host_rng(seed), got {rng!r}")
         self.size, self.rng, self.images, self.count = size, rng, None, 0
 
-    def exchange(self, images):
+    def exchange(self, images: Array) -> Array:
         """The images that D is shown in place of these: (N, ...) -> (N, ...), all copies."""
         if self.images is None:
             self.images = xp.empty((self.size, *images.shape[1:]), images.dtype)

@@ -5,6 +5,7 @@ import itertools
 import math
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ except ImportError:                                    # Windows
 
 
 @contextlib.contextmanager
-def naming(path):
+def naming(path: str | Path) -> Iterator[None]:
     """An OSError in the block names `path`. (A full disk says by itself only that it is full.)"""
     try:
         yield
@@ -45,7 +46,7 @@ def write_whole(path, content: bytes) -> None:
             raise
 
 
-def make_folder(path):
+def make_folder(path: str | Path) -> None:
     """Make the folder `path` with its parents, and prove that it takes files: better now than after an hour of training.
 
     Errors    OSError, one sentence, if it cannot be made or written into
@@ -58,7 +59,7 @@ def make_folder(path):
 
 
 @contextlib.contextmanager
-def new_folder(path):
+def new_folder(path: str | Path) -> Iterator[Path]:
     """A folder that is nobody else's: `path`, or if that is there already, with -2, -3 ... behind. It is made, not only found
     free: two programs that ask at one moment get two folders. If the block fails with nothing in it, it is gone again."""
     path = Path(path)
@@ -79,7 +80,7 @@ def new_folder(path):
 
 
 @contextlib.contextmanager
-def alone_in(folder):
+def alone_in(folder: str | Path) -> Iterator[None]:
     """While the block runs, no other one, of this process or any other, is in this folder. The lock is the operating system's,
     on the file .lock, which stays there: it ends with the block or with the process, also by kill -9.
 
@@ -90,7 +91,7 @@ def alone_in(folder):
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             else:
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         except (BlockingIOError, PermissionError):
             raise BlockingIOError(f"{folder} is in use by another run: wait until it has ended, or choose another "
                                   "folder") from None
@@ -101,14 +102,14 @@ def alone_in(folder):
 
 # --- pictures: arrays (height, width, 1 or 3) of uint8 ---
 
-def save_picture(path, picture):
+def save_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write a picture as PNG."""
     file = io.BytesIO()
     _pillow(picture).save(file, "PNG")
     write_whole(path, file.getvalue())
 
 
-def read_picture(path, shape=None):
+def read_picture(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """A PNG as `save_picture` writes it, or the first frame of a GIF, as a picture.
 
     Errors    ValueError, one sentence, for anything else, and for a picture of another shape than `shape`
@@ -127,7 +128,7 @@ def read_picture(path, shape=None):
     return picture
 
 
-def save_gif(path, frames, seconds_per_frame=0.1):
+def save_gif(path: str | Path, frames: list[np.ndarray], seconds_per_frame: float = 0.1) -> None:
     """Write a film as an animated GIF that repeats for ever and holds its last frame for two seconds.
 
     Shapes    frames: pictures of one shape

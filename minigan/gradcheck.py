@@ -17,12 +17,14 @@ Source    the checks of Chainer and of Stanford's CS231n notes, "Gradient checks
 """
 import numpy as np
 
-from minigan.backend import asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy, xp
+from minigan.backend import Array, asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy, xp
 from minigan.layers.differences import Report, compare
 from minigan.layers.differences import central_difference as central_difference
+from minigan.layers.layer import Layer
 
 
-def check_layer(layer, x, train=True, rng=None, h=None, tol=1e-6, entries=200):
+def check_layer(layer: Layer, x: Array, train: bool = True, rng: np.random.Generator | None = None,
+                h: float | None = None, tol: float = 1e-6, entries: int = 200) -> Report:
     """Compare layer.backward with central differences of layer.forward at x, and check the rules of the layer contract.
 
     layer    with float64 parameters; draw those that start at 0 or 1 at random first, as a forgotten term hides there
@@ -43,8 +45,8 @@ def check_layer(layer, x, train=True, rng=None, h=None, tol=1e-6, entries=200):
     before += _copies(y, dy, cache)
     layer.zero_grad()
     dx = layer.backward(dy, cache)
-    analytic = {"dx": dx} | {f"d{name}": gradient for name, _, gradient in layer.parameters()}
-    analytic = {name: to_numpy(gradient).copy() for name, gradient in analytic.items()}
+    gradients = {"dx": dx} | {f"d{name}": gradient for name, _, gradient in layer.parameters()}
+    analytic = {name: to_numpy(gradient).copy() for name, gradient in gradients.items()}
 
     report = Report(f"{layer} at x {x.shape}, {'training' if train else 'evaluation'}")
     compare(report, lambda: to_numpy(dy * forward()[0]), arrays, analytic, rng, h, tol, entries)
@@ -54,7 +56,8 @@ def check_layer(layer, x, train=True, rng=None, h=None, tol=1e-6, entries=200):
     return report
 
 
-def check_double_backward(layer, x, train=True, rng=None, h=None, tol=1e-6, entries=200):
+def check_double_backward(layer: Layer, x: Array, train: bool = True, rng: np.random.Generator | None = None,
+                          h: float | None = None, tol: float = 1e-6, entries: int = 200) -> Report:
     """Compare layer.double_backward with central differences of layer.backward: of P = Σ v · dx, with v drawn at random, in
     dy, x and all parameters. Arguments and result as for check_layer."""
     rng = host_rng(2014) if rng is None else rng
@@ -135,7 +138,7 @@ def _unchanged(copies):
     return all(to_numpy(array).tobytes() == before for array, before in copies)
 
 
-def check_loss(loss, logits_real, logits_fake, h=None, tol=1e-6):
+def check_loss(loss, logits_real: Array, logits_fake: Array, h: float | None = None, tol: float = 1e-6) -> Report:
     """Compare both gradients of a GAN loss with central differences of its values. Returns a Report."""
     for logits in (logits_real, logits_fake):
         if logits.dtype != "float64":

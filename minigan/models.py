@@ -5,6 +5,9 @@ rng is the host generator of all weights (and of the seeds of the dropout layers
 image at each convolution; the sizes are in the comments.
 """
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from minigan.arguments import check_whole
 from minigan.backend import rng as device_rng
@@ -28,7 +31,8 @@ from minigan.layers.initializers import glorot_uniform, normal
 DCGAN_INIT = normal(0.02)                              # Radford, Metz & Chintala 2016, section 4
 
 
-def mlp_gan(rng, latent_dim=100, image_shape=(28, 28, 1), *, dtype="float32"):
+def mlp_gan(rng: np.random.Generator, latent_dim: int = 100, image_shape: tuple[int, ...] = (28, 28, 1), *,
+            dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """Dense layers only, as in the first GAN paper.
 
     Source    Goodfellow et al. 2014, arXiv:1406.2661, in the sizes of the common PyTorch tutorial
@@ -50,7 +54,8 @@ def mlp_gan(rng, latent_dim=100, image_shape=(28, 28, 1), *, dtype="float32"):
     return G, D
 
 
-def dcgan_28(rng, latent_dim=100, channels=1, dropout=0.3, *, dtype="float32"):
+def dcgan_28(rng: np.random.Generator, latent_dim: int = 100, channels: int = 1, dropout: float = 0.3, *,
+             dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """The DCGAN of TensorFlow's tutorial, 28 x 28 pixels: 5 x 5 kernels, no bias in G, dropout in D.
 
     Source    TensorFlow tutorial "Deep Convolutional GAN"; weights as in Radford et al. 2016, arXiv:1511.06434
@@ -69,7 +74,8 @@ def dcgan_28(rng, latent_dim=100, channels=1, dropout=0.3, *, dtype="float32"):
     return G, D
 
 
-def dcgan_64(rng, latent_dim=100, channels=3, *, dtype="float32"):
+def dcgan_64(rng: np.random.Generator, latent_dim: int = 100, channels: int = 3, *,
+             dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """A DCGAN for 64 x 64 pixels: 4 x 4 kernels, which stride 2 divides: patches overlap evenly.
 
     Source    the functional Keras tutorial (there without the tanh, which images in [-1, 1] need); arXiv:1511.06434
@@ -88,7 +94,8 @@ def dcgan_64(rng, latent_dim=100, channels=3, *, dtype="float32"):
     return G, D
 
 
-def dcgan_64_stem(rng, latent_dim=100, channels=3, *, dtype="float32"):
+def dcgan_64_stem(rng: np.random.Generator, latent_dim: int = 100, channels: int = 3, *,
+                  dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """A DCGAN for 64 x 64 pixels whose noise first goes through four Dense layers. Meant for the LeastSquares loss.
 
     Source    the sequential Keras tutorial (there with a sigmoid before the squares, which would kill the gradient)
@@ -112,7 +119,8 @@ def dcgan_64_stem(rng, latent_dim=100, channels=3, *, dtype="float32"):
     return G, D
 
 
-def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32"):
+def toy_mlp(rng: np.random.Generator, latent_dim: int = 2, width: int = 128, depth: int = 2, data_dim: int = 2, *,
+            dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """For points in the plane: `depth` hidden layers of `width` units in both networks, linear outputs."""
     check_whole("toy_mlp", 0, depth=depth)
     w = dict(rng=rng, dtype=dtype, initializer=glorot_uniform)
@@ -125,7 +133,8 @@ def toy_mlp(rng, latent_dim=2, width=128, depth=2, data_dim=2, *, dtype="float32
     return network(latent_dim, data_dim, "G"), network(data_dim, 1, "D")
 
 
-def pacgan_toy(rng, latent_dim=2, packing=1, *, dtype="float32"):
+def pacgan_toy(rng: np.random.Generator, latent_dim: int = 2, packing: int = 1, *,
+               dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """The networks of PacGAN's experiments with points in the plane; D looks at `packing` points at once.
 
     Source    Lin et al. 2018, arXiv:1712.04086, section 4.1; sizes, weights and BatchNorm's momentum as in its program,
@@ -148,7 +157,8 @@ MODELS = {model.__name__: model for model in (mlp_gan, dcgan_28, dcgan_64, dcgan
 IMAGE_SIZE = {"dcgan_28": 28, "dcgan_64": 64, "dcgan_64_stem": 64}         # mlp_gan takes images as they are
 
 
-def build(name, rng, sample_shape, classes=0, packing=1):
+def build(name: str, rng: np.random.Generator, sample_shape: Sequence[int], classes: int = 0,
+          packing: int = 1) -> tuple[Sequential, Sequential]:
     """(G, D) of the model of this name, for samples of this shape: (H, W, channels), or (2,) for points in the plane.
 
     classes    of a conditional GAN (minigan/gan.py): G takes a longer z, D more channels, for the one-hot label

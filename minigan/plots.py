@@ -7,15 +7,17 @@ state of pyplot is touched. Every file appears whole or not at all; OSError if i
 import math
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minigan.arguments import check_whole
-from minigan.backend import asarray, to_numpy
+from minigan.backend import Array, asarray, to_numpy
 from minigan.files import read_picture as read_picture
 from minigan.files import save_gif as save_gif
 from minigan.files import save_picture
-from minigan.losses import sigmoid
 
 # matplotlib cannot be imported where MPLBACKEND names a backend that is not installed, and a program inherits the environment
 # of what started it. (A notebook's kernel sets it to a backend of its own.) So this is the only file that imports it.
@@ -45,7 +47,7 @@ HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#fd9f5c", "#ffffff", "#
 
 # --- pictures of images ---
 
-def to_pixels(x):
+def to_pixels(x: Array) -> np.ndarray:
     """Images (N, H, W, 1 or 3) in [-1, 1] -> uint8 of the same shape: round((x + 1) · 127.5), clipped to 0..255; NaN is 0."""
     x = to_numpy(x)
     if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) == 0 or x.dtype.kind != "f":
@@ -54,7 +56,7 @@ def to_pixels(x):
     return np.nan_to_num(np.rint((np.clip(x, -1, 1) + 1) * 127.5)).astype(np.uint8)
 
 
-def grid(x, columns=None, margin=1):
+def grid(x: Array, columns: int | None = None, margin: int = 1) -> np.ndarray:
     """N images as one picture, row by row, with white lines of `margin` pixels between and around them.
 
     Shapes    x (N, H, W, C) in [-1, 1] -> (rows·(H + margin) + margin, columns·(W + margin) + margin, C) uint8
@@ -74,19 +76,19 @@ def grid(x, columns=None, margin=1):
     return picture
 
 
-def enlarge(picture, scale=None):
+def enlarge(picture: np.ndarray, scale: int | None = None) -> np.ndarray:
     """Every pixel as scale x scale pixels; without `scale` so many that the picture gets about 500 pixels wide."""
     scale = max(1, round(500 / picture.shape[1])) if scale is None else scale
     check_whole("plots.enlarge", 1, scale=scale)
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def save_grid(path, x, columns=None, scale=None):
+def save_grid(path: str | Path, x: Array, columns: int | None = None, scale: int | None = None) -> None:
     """Write the grid of the images x (N, H, W, C) as PNG, enlarged; `scale` as in `enlarge`."""
     save_picture(path, enlarge(grid(x, columns), scale))
 
 
-def save_rows(path, rows):
+def save_rows(path: str | Path, rows: dict[str, Array]) -> None:
     """Write rows of images, each under its caption, as PNG: what stands in one column belongs together.
 
     Shapes    rows: {caption: x (N, H, W, C)}, of one N; smaller images are enlarged to the largest, pixel by pixel
@@ -108,7 +110,7 @@ def save_rows(path, rows):
 
 # --- pictures of points in the plane ---
 
-def plane(extent, width=5.0, height=5.0):
+def plane(extent: Sequence[float], width: float = 5.0, height: float = 5.0) -> tuple[Figure, Any]:
     """(figure, ax): axes with equal units over extent = (left, right, bottom, top), at 100 pixels an inch."""
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     ax = figure.add_subplot(xlim=extent[:2], ylim=extent[2:], aspect="equal")
@@ -117,7 +119,7 @@ def plane(extent, width=5.0, height=5.0):
     return figure, ax
 
 
-def scatter(ax, real, fake):
+def scatter(ax, real: Array | None, fake: Array | None) -> None:
     """Real points (N, 2) in blue, unless they are None, and fakes (M, 2) in orange, with a legend."""
     for x, colour, size, label in ((real, REAL, 14, "real"), (fake, FAKE, 7, "fake")):
         if x is not None:
@@ -125,7 +127,7 @@ def scatter(ax, real, fake):
     ax.legend(loc="upper right", fontsize=9, framealpha=0.9, markerscale=1.5)
 
 
-def surface(ax, D, extent, resolution=100):
+def surface(ax, D, extent: Sequence[float], resolution: int = 100) -> Any:
     """D's score over the plane, sigmoid(logit), as a heat map: orange where D says fake, blue where it says real, a
     dashed line at 0.5, where it cannot tell. A critic's logits are no odds: there only the order of the colours counts.
 
@@ -133,13 +135,13 @@ def surface(ax, D, extent, resolution=100):
     Returns   the matplotlib image, from which a colour bar can be made
     """
     u, v, logits = _logits(D, extent, resolution)
-    score = to_numpy(sigmoid(logits))
+    score = 0.5 + 0.5 * np.tanh(0.5 * to_numpy(logits))             # the sigmoid
     if score.min() < 0.5 < score.max():
         ax.contour(u, v, score, levels=[0.5], colors="0.35", linewidths=1.0, linestyles="--")
     return ax.imshow(score, cmap=SCORES, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="bilinear")
 
 
-def heights(ax, D, extent, resolution=100, levels=16):
+def heights(ax, D, extent: Sequence[float], resolution: int = 100, levels: int = 16) -> Any:
     """A critic's score over the plane, as a map with lines of equal height: orange is low, blue high, and fakes climb.
     Where lines are close it is steep; but colours and lines are spread over the range of this map, so compare its numbers.
 
@@ -160,7 +162,7 @@ def _logits(D, extent, resolution):
     return u, v, D(asarray(points, D.theta.dtype)).reshape(resolution, resolution)
 
 
-def arrows(ax, points, gradients):
+def arrows(ax, points: Array, gradients: Array) -> None:
     """Where each point is pushed: an arrow along -gradient, since descent goes against it.
 
     Shapes    points, gradients (N, 2)
@@ -173,7 +175,7 @@ def arrows(ax, points, gradients):
         ax.quiver(*points.T, *push.T, angles="xy", scale_units="xy", scale=1, width=0.0035, color="0.15", zorder=4)
 
 
-def points(real, fake):
+def points(real: Array | None, fake: Array | None) -> np.ndarray:
     """A picture of real points (N, 2) and fakes (M, 2), framed by the real ones, so that the frames of a film agree.
     Without real ones (None), of the fakes alone. Points that are not finite are not drawn."""
     real, fake = (None if x is None else to_numpy(x) for x in (real, fake))
@@ -187,14 +189,14 @@ def points(real, fake):
     return rasterize(figure)
 
 
-def save_points(path, real, fake):
+def save_points(path: str | Path, real: Array | None, fake: Array | None) -> None:
     """Write `points(real, fake)` as PNG."""
     save_picture(path, points(real, fake))
 
 
 # --- curves ---
 
-def save_curves(path, log):
+def save_curves(path: str | Path, log: dict[str, list]) -> None:
     """Draw how a training went, as PNG: above the losses, below D's mean score of real samples and of fakes.
 
     Shapes    log: dict of the columns step, loss_D, loss_G, score_real, score_fake, each a list of one length
@@ -229,7 +231,7 @@ def _curves(ax, log, lines):
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9, frameon=False)       # beside it, over no curve
 
 
-def rasterize(figure):
+def rasterize(figure: Figure) -> np.ndarray:
     """A matplotlib Figure as a picture (height, width, 3): its size in inches times its dpi."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -18,7 +18,8 @@ it sees, and the loss is the mean over all of them (a "PatchGAN").
 Source    Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004 (pix2pix: a D that sees the source, L1, weight 100, patches)
 """
 from minigan.arguments import check_batch, check_game, check_object, check_range
-from minigan.backend import xp
+from minigan.backend import Array, xp
+from minigan.layers import Sequential
 from minigan.losses import l1
 
 
@@ -44,16 +45,16 @@ class Translation:
         self.optimizers = [optimizer_G, optimizer_D]
         self.weight, self.adversarial, self.parts = float(weight), float(adversarial), {}
 
-    def networks(self):
+    def networks(self) -> dict[str, Sequential]:
         return {"G": self.G, "D": self.D}
 
-    def stateful(self):
+    def stateful(self) -> dict:
         return named(self.networks(), self.optimizers)
 
-    def generators(self):
+    def generators(self) -> dict:
         return {}
 
-    def train_step(self, source, target):
+    def train_step(self, source: Array, target: Array) -> tuple[Array, Array]:
         """One step of D, then one of G against the new D; returns (loss_D, loss_G), on the device."""
         check_batch("Translation", source=source, target=target)
         optimizer_G, optimizer_D = self.optimizers

@@ -14,11 +14,11 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 NO_CLASSES = ("__MACOSX", "@eaDir")                   # what macOS leaves in a zip file, and a Synology server in a folder
 
 
-def bytes_to_pixels(x):
+def bytes_to_pixels(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) / 127.5 - 1           # 0..255 -> -1..1, both ends exact
 
 
-def image_folder(path, size, channels=3):
+def image_folder(path: str | Path, size: int | tuple[int, int], channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Every .png .jpg .jpeg .bmp .gif .webp picture in a folder or in its sub-folders (its classes), sorted.
 
     Label k means the k-th sub-folder in sorted order; pictures directly in the folder all get label 0. A picture is
@@ -103,7 +103,7 @@ def _read_picture(file, height, width, channels):
     return np.asarray(image).reshape(height, width, channels)      # grey arrives as (height, width)
 
 
-def resize(x, size):
+def resize(x: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Resample images by bilinear interpolation; shrinking averages over all pixels covered, so nothing aliases.
 
     Shapes    x (N, H, W, C) float32 in [-1, 1] -> the same with size (one int or (H, W)), clipped to [-1, 1]
@@ -120,7 +120,7 @@ def resize(x, size):
     return np.clip(y, -1.0, 1.0)
 
 
-def to_channels(x, channels):
+def to_channels(x: np.ndarray, channels: int) -> np.ndarray:
     """Grey to RGB by repeating it, RGB to its luminance 0.299 R + 0.587 G + 0.114 B, or x itself if nothing changes.
 
     Shapes    x (N, H, W, 1 or 3) float32 -> (N, H, W, channels) float32

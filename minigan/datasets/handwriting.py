@@ -20,7 +20,7 @@ MNIST_MD5 = {"train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
              "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c"}
 
 
-def digits():
+def digits() -> tuple[np.ndarray, np.ndarray]:
     """1,797 real handwritten digits, bundled with minigan (attribution: README.md in this folder).
 
     Shapes    x (1797, 8, 8, 1) float32;  labels (1797,) int64, 0..9
@@ -31,7 +31,7 @@ def digits():
         return file["images"][..., None].astype(np.float32) / 8 - 1, file["labels"].astype(np.int64)
 
 
-def mnist(split="train", root=None):
+def mnist(split: str = "train", root: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The MNIST digits: 60,000 with split "train", 10,000 with split "test".
 
     Reads the IDX files, gzipped or not, from root or root/mnist; without root, from the folder that the environment
@@ -56,7 +56,7 @@ def mnist(split="train", root=None):
     return bytes_to_pixels(images[..., None]), labels.astype(np.int64)
 
 
-def stacked_mnist(n, rng, root=None):
+def stacked_mnist(n: int, rng: np.random.Generator, root: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
     """n colour images whose red, green and blue are three random training digits of MNIST: 1000 modes that can be counted.
 
     Shapes    x (n, 28, 28, 3) float32;  labels (n,) int64, 0..999: 100 · red + 10 · green + blue
@@ -66,7 +66,7 @@ def stacked_mnist(n, rng, root=None):
     return _stacked(*mnist("train", root), n, rng)
 
 
-def stacked_digits(n, rng):
+def stacked_digits(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The same from the bundled `digits`: x (n, 8, 8, 3), with no download."""
     return _stacked(*digits(), n, rng)
 
@@ -78,7 +78,7 @@ def _stacked(x, labels, n, rng):
     return images, labels[chosen] @ np.array([100, 10, 1])
 
 
-def read_idx(path, ndim=None):
+def read_idx(path: str | Path, ndim: int | None = None) -> np.ndarray:
     """The array in an IDX file of unsigned bytes, gzipped or not.
 
     Layout    0, 0, 8 (type: unsigned byte), number of dimensions; their sizes, 4 bytes each, big-endian; the data

@@ -6,7 +6,7 @@ import numpy as np
 from minigan.arguments import check_positive, check_range, check_whole
 
 
-def ring_centres(modes=8, radius=1.0):
+def ring_centres(modes: int = 8, radius: float = 1.0) -> np.ndarray:
     """The centres of `ring`: (modes, 2) float32, counterclockwise from (radius, 0)."""
     check_whole("ring", 1, modes=modes)
     check_positive("ring", radius=radius)
@@ -14,7 +14,7 @@ def ring_centres(modes=8, radius=1.0):
     return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(np.float32)
 
 
-def grid_centres(side=5, spacing=2.0):
+def grid_centres(side: int = 5, spacing: float = 2.0) -> np.ndarray:
     """The centres of `grid`: (side², 2) float32 around the origin; centre i * side + j is at (ticks[i], ticks[j])."""
     check_whole("grid", 1, side=side)
     check_positive("grid", spacing=spacing)
@@ -22,7 +22,8 @@ def grid_centres(side=5, spacing=2.0):
     return np.stack([np.repeat(ticks, side), np.tile(ticks, side)], axis=1).astype(np.float32)
 
 
-def ring(n, rng, modes=8, radius=1.0, sigma=0.01):
+def ring(n: int, rng: np.random.Generator, modes: int = 8, radius: float = 1.0,
+         sigma: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
     """n points from equally likely Gaussians on a circle: mode collapse can be seen, and counted.
 
     Shapes    x (n, 2) float32;  labels (n,) int64, each point's row in `ring_centres(modes, radius)`
@@ -33,7 +34,8 @@ def ring(n, rng, modes=8, radius=1.0, sigma=0.01):
     return _mixture(ring_centres(modes, radius), n, rng, sigma)
 
 
-def grid(n, rng, side=5, spacing=2.0, sigma=0.05):
+def grid(n: int, rng: np.random.Generator, side: int = 5, spacing: float = 2.0,
+         sigma: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
     """n points from side² equally likely Gaussians on a square lattice, by default on {-4, -2, 0, 2, 4}².
 
     Shapes    x (n, 2) float32, not scaled to [-1, 1];  labels (n,) int64, each point's row in `grid_centres`

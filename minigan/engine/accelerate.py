@@ -6,27 +6,29 @@ environment there are no equals: what runs is, line by line, what the layers sho
 """
 import functools
 import os
+from collections.abc import Callable
+from typing import cast
 
-from minigan.backend import device
+from minigan.backend import F, device
 from minigan.engine import kernels, pieces
 
-ON_CPU = {"conv": pieces.conv, "conv_adjoint": pieces.conv_adjoint, "conv_weight_grad": pieces.conv_weight_grad,
-          "hypot": pieces.hypot}
-ON_GPU = {"conv": pieces.conv, "conv_adjoint": pieces.conv_adjoint, "conv_weight_grad": pieces.conv_weight_grad,
-          "gather": kernels.gather, "scatter_add": kernels.scatter_add}
+MAPS: dict[str, Callable | None] = {"conv": pieces.conv, "conv_adjoint": pieces.conv_adjoint,
+                                    "conv_weight_grad": pieces.conv_weight_grad}
+ON_CPU: dict[str, Callable | None] = MAPS | {"hypot": pieces.hypot}
+ON_GPU: dict[str, Callable | None] = MAPS | {"gather": kernels.gather, "scatter_add": kernels.scatter_add}
 
 
-def accelerated(definition):
+def accelerated(definition: F) -> F:
     """Decorator of a function, called by position, that the engine may have a faster equal of."""
     @functools.wraps(definition)
     def computed(*arguments):
         equal = chosen(definition.__name__)
         return definition(*arguments) if equal is None else equal(definition, *arguments)
 
-    return computed
+    return cast(F, computed)
 
 
-def chosen(name):
+def chosen(name: str) -> Callable | None:
     """The equal that runs in place of the definition of this name, or None."""
     if os.environ.get("MINIGAN_PLAIN") == "1":
         return None

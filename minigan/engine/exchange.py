@@ -9,8 +9,10 @@
 A batch that is not cut is one shard, and then each of these is a plain call.
 """
 import threading
+from collections.abc import Callable
+from typing import Any
 
-from minigan.backend import host_rng
+from minigan.backend import T, host_rng
 from minigan.engine import step
 from minigan.engine.sums import channel_sum
 
@@ -54,18 +56,18 @@ def sum_over_shards(value):
     return result
 
 
-def batch_sum(x):
+def batch_sum(x) -> Any:
     """Σ over all axes but the last, over the whole batch: x (..., C) -> (C,). Of x (C,) and of a number, what every shard has
     summed or counted already, it is the sum over the shards."""
     return sum_over_shards(channel_sum(x) if getattr(x, "ndim", 0) > 1 else x)
 
 
-def once_per_batch(function):
+def once_per_batch(function: Callable[[], T]) -> T:
     """What function() gives in the first shard, for all shards."""
     return sum_over_shards([step.decided(function)] if shard_here() == 0 else [])[0]       # [value] + [] + []
 
 
-def shard_rng(rng):
+def shard_rng(rng) -> Any:
     """The generator; where the batch is cut into shards one of its own for each, seeded by it."""
     batch = batch_here()
     if batch is None or batch.size == 1:

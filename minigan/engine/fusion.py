@@ -5,16 +5,17 @@ back there. As one kernel it reads and writes each array once. On a CPU the same
 are too long for a cache: pieces.py takes them a piece at a time.
 """
 import functools
+from typing import cast
 
 import numpy as np
 
-from minigan.backend import array_module
+from minigan.backend import F, array_module
 from minigan.engine.pieces import in_pieces
 
 FORMULAS: list = []             # all that is decorated with `fuse`
 
 
-def fuse(formula):
+def fuse(formula: F) -> F:
     """Decorator for an element-wise formula, which changes its arguments in place or returns arrays.
 
     CuPy finds the kernel by calling the formula once with symbols in place of arrays. So it takes its arguments by position,
@@ -34,4 +35,4 @@ def fuse(formula):
         return kernels[module](*arguments)
 
     FORMULAS.append(late)
-    return late
+    return cast(F, late)

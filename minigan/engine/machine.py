@@ -34,7 +34,7 @@ def describe_gpu() -> str:
     return f"{cupy.cuda.runtime.getDeviceProperties(0)['name'].decode()}, CuPy {cupy.__version__}"
 
 
-def describe():
+def describe() -> list[tuple[str, str]]:
     """Lines (what, what was found)."""
     lines = [("Python", platform.python_version()), ("NumPy", np.__version__)]
     found = blas()
@@ -47,7 +47,7 @@ def describe():
     return lines
 
 
-def advice():
+def advice() -> list[str]:
     """One sentence for each thing that makes minigan slower here than it need be; it takes effect before Python starts."""
     found = blas()
     sentences = []
@@ -58,7 +58,7 @@ def advice():
         remedy = f"unset OPENBLAS_CORETYPE, which is {forced}" if forced else "set OPENBLAS_CORETYPE=SkylakeX"
         sentences.append(f"BLAS uses its {found[1]} kernels though this CPU has AVX-512, which may be twice as fast: {remedy}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if workers() > cores:
+    if cores and workers() > cores:
         sentences.append(f"batches are cut for {workers()} threads, but this process may use {cores} cores: set "
                          f"MINIGAN_THREADS or --threads to {cores}")
     return sentences

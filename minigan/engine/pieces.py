@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from minigan.backend import device, quiet, xp
+from minigan.backend import Array, device, quiet, xp
 from minigan.engine.exchange import batch_here
 from minigan.engine.run import run
 from minigan.engine.threads import workers
@@ -27,7 +27,7 @@ def pieces(N, bytes_each):
     return [slice(i, min(i + n, N)) for i in range(0, N, n)]
 
 
-def add_product(C, a, b):
+def add_product(C: Array, a: Array, b: Array) -> None:
     """C += a b: C (I, O), a (I, N), b (N, O); some rows at a time, so that the product is in the cache when it is added."""
     for i in pieces(len(C), 4 * C.shape[1] * C.itemsize):
         C[i] += a[i] @ b

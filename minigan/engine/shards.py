@@ -14,6 +14,7 @@ import weakref
 import numpy as np
 
 from minigan import backend
+from minigan.backend import F
 from minigan.engine.exchange import batch_here
 from minigan.engine.pieces import parts_of
 from minigan.engine.run import run
@@ -33,10 +34,10 @@ class Sharded:
         self.slices, self.caches = slices, caches
 
 
-_gradients: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()        # network -> the gradient vectors of all its shards but the first
+_gradients: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()    # network -> the vectors of all its shards but the first
 
 
-def over_shards(method):
+def over_shards(method: F) -> F:
     """Decorator of a network's forward, backward or double_backward, written for a shard of the batch: it takes a batch of
     any size, whose shards go through it side by side."""
     return {"forward": forward_over_shards, "backward": backward_over_shards,

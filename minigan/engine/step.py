@@ -5,13 +5,14 @@ number that changes from step to step must come as an array, which is written be
 on which the form of the step depends, must be taken again. On the CPU, and where nothing is captured, both are plain calls.
 """
 import contextlib
+from collections.abc import Callable
 
 from minigan import backend
 
 _capture = None                 # the minigan.engine.capture.Captured that is being captured now
 
 
-def this_step(function, dtype):
+def this_step(function: Callable[[], tuple[float, ...]], dtype) -> tuple:
     """function(), a tuple of Python floats that the host finds anew for each step: a learning rate that falls, the t in
     Adam's formula."""
     return function() if _capture is None else _capture.this_step(function, dtype)

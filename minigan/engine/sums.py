@@ -4,15 +4,15 @@ A sum that adds one number after another rounds at each step to the precision of
 the last ones are added to a sum 100,000 times as large, and in float32 the result is wrong in its third digit. Added in
 pairs, then pairs of pairs and so on, every number takes part in 17 additions only.
 """
-from minigan.backend import xp
+from minigan.backend import Array, xp
 
 
-def channel_sum(x):
+def channel_sum(x: Array) -> Array:
     """Σ over all axes but the last: x (..., C) -> (C,)."""
     return pairwise_sum(x.reshape(1, -1, x.shape[-1]))[0]
 
 
-def pairwise_sum(x):
+def pairwise_sum(x: Array) -> Array:
     """Σ over the middle axis: x (A, M, C) -> (A, C).
 
     The M rows of C numbers are read as four long rows, which are added up. That leaves a quarter of the M rows, which are read

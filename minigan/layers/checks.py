@@ -2,7 +2,7 @@
 from numbers import Real
 
 from minigan.arguments import check_whole
-from minigan.backend import device, xp
+from minigan.backend import Array, device, xp
 
 FLOATS = ("float32", "float64")        # float16 would overflow in every sum
 
@@ -10,23 +10,23 @@ FLOATS = ("float32", "float64")        # float16 would overflow in every sum
 class Checks:
     """What a layer asks of its input x, of its upstream gradient dy, and of the arguments that it is made with."""
 
-    def check_upstream(self, dy, shape, dtype):
+    def check_upstream(self, dy: Array, shape: tuple[int, ...], dtype) -> None:
         """Raise unless the upstream gradient has the shape and dtype of the output that it belongs to."""
         if not isinstance(dy, xp.ndarray) or dy.shape != shape or dy.dtype != dtype:
             got = f"{dy.shape} {dy.dtype}" if isinstance(dy, xp.ndarray) else type(dy).__name__
             raise ValueError(f"{self}: backward expected dy {shape} {dtype}, got {got}")
 
-    def check_sizes(self, **sizes):
+    def check_sizes(self, **sizes: int) -> None:
         """Raise unless all are positive whole numbers."""
         check_whole(self, 1, **sizes)
 
-    def check_numbers(self, **numbers):
+    def check_numbers(self, **numbers: float) -> None:
         """Raise unless all are real numbers; the layer says which of them it takes."""
         for name, value in numbers.items():
             if not isinstance(value, Real):
                 raise TypeError(f"{self}: {name} must be a number, got {value!r}")
 
-    def check_input(self, x, shape, dtype=None):
+    def check_input(self, x: Array, shape: tuple, dtype=None) -> None:
         """Raise one clear error unless x is an array on this device with this shape, where letters stand for any size
         and a leading "..." for any axes."""
         if not isinstance(x, xp.ndarray):

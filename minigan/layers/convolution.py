@@ -37,6 +37,7 @@ Source    Dumoulin & Visin 2016, arXiv:1603.07285 (arithmetic, chapter 4: transp
 """
 import numpy as np
 
+from minigan.backend import Array
 from minigan.engine import accelerated, channel_sum
 from minigan.layers.initializers import glorot_uniform
 from minigan.layers.layer import Layer
@@ -44,7 +45,7 @@ from minigan.layers.patches import col2im, im2col, pad_and_count
 
 
 @accelerated
-def conv(x, W, stride, padding):
+def conv(x: Array, W: Array, stride: int, padding: str | int) -> Array:
     """Convolution: x (N, H, W, C), W (K, K, C, F) -> (N, OH, OW, F)."""
     K, _, C, F = W.shape
     OH, OW = (pad_and_count(size, K, stride, padding)[2] for size in x.shape[1:3])
@@ -54,7 +55,7 @@ def conv(x, W, stride, padding):
 
 
 @accelerated
-def conv_adjoint(y, W, shape, stride, padding):
+def conv_adjoint(y: Array, W: Array, shape: tuple[int, ...], stride: int, padding: str | int) -> Array:
     """The adjoint of conv, <conv(x), y> = <x, conv_adjoint(y)>: y (N, OH, OW, F), W (K, K, C, F) -> shape (N, H, W, C)."""
     K, _, C, F = W.shape
     cols = y.reshape(-1, F) @ W.reshape(K * K * C, F).T        # (N OH OW, K K C) = (N OH OW, F) @ (F, K K C)
@@ -62,7 +63,7 @@ def conv_adjoint(y, W, shape, stride, padding):
 
 
 @accelerated
-def conv_weight_grad(x, dy, kernel_size, stride, padding):
+def conv_weight_grad(x: Array, dy: Array, kernel_size: int, stride: int, padding: str | int) -> Array:
     """The gradient of <conv(x), dy> with respect to W: x (N, H, W, C), dy (N, OH, OW, F) -> (K, K, C, F)."""
     K, C, F = kernel_size, x.shape[3], dy.shape[3]
     dW = im2col(x, K, stride, padding).T @ dy.reshape(-1, F)   # (K K C, F) = (K K C, N OH OW) @ (N OH OW, F)

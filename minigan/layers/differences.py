@@ -25,15 +25,17 @@ their absolute values at least. For this f() returns the terms of its sum, if it
 terms that w does not change leave no rounding behind.
 """
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from minigan.backend import scalar, to_numpy
+from minigan.backend import Array, scalar, to_numpy
 
 EPS = np.finfo("float64").eps
 
 
-def central_difference(f, array, i, h=1e-5, middle=None):
+def central_difference(f: Callable, array: Array, i: int, h: float = 1e-5, middle=None) -> tuple[Any, Any]:
     """(slope, bend) of f at entry i of the array: the central difference, and how far the slopes left and right of it
     differ. Smooth functions bend by about h f″; a kink bends by the jump of the slope. For a sum of terms, an array of
     each. `middle` is f(), if it is known."""
@@ -139,10 +141,10 @@ class Report(list):
         self.title = title
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return all(row.ok for row in self)
 
-    def add(self, name, error, ok, detail=""):
+    def add(self, name: str, error: float, ok: bool | None, detail: str = "") -> None:
         self.append(Row(name, float(error), None if ok is None else bool(ok), detail))
 
     def __str__(self):
@@ -155,7 +157,8 @@ class Report(list):
     __repr__ = __str__                                      # so that `assert report.ok, report` shows the table
 
 
-def compare(report, f, arrays, analytic, rng, h=None, tol=1e-6, entries=200):
+def compare(report: Report, f: Callable, arrays: dict[str, Array], analytic: dict[str, np.ndarray],
+            rng: np.random.Generator, h: float | None = None, tol: float = 1e-6, entries: int = 200) -> None:
     """Add a row to the report for every array in `arrays`: its analytic gradient against central differences of f().
 
     f() is a number, or a NumPy array of the terms whose sum it is. It is evaluated anew after each change of one entry, which

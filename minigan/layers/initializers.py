@@ -4,9 +4,12 @@ An initializer is a function (rng, shape) -> float64 array. The last two axes of
 connects, the axes before them (the K x K taps of a convolution) its receptive field.
 """
 import math
+from collections.abc import Callable
+
+import numpy as np
 
 
-def glorot_uniform(rng, shape):
+def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """W ~ U(-a, a), a = √(6 / (fan_in + fan_out)): keeps the variance of x forward and of dy backward about equal.
 
     fan = channels · taps; the sum of the two makes a transposed convolution's limit that of its convolution.
@@ -17,7 +20,7 @@ def glorot_uniform(rng, shape):
     return rng.uniform(-a, a, shape)
 
 
-def he_normal(rng, shape):
+def he_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """W ~ N(0, 2 / fan_in), for ReLU networks, which lose half of the variance at each layer.
 
     fan_in = taps · shape[-2], as Dense and Conv2D store their weights.
@@ -26,7 +29,7 @@ def he_normal(rng, shape):
     return rng.normal(0.0, math.sqrt(2 / math.prod(shape[:-1])), shape)
 
 
-def normal(std=0.02):
+def normal(std: float) -> Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]:
     """W ~ N(0, std²). With std 0.02: Radford, Metz & Chintala 2016 (DCGAN), arXiv:1511.06434, section 4."""
     def draw(rng, shape):
         return rng.normal(0.0, std, shape)

@@ -13,6 +13,9 @@ hand-written GANs keep activations on `self`. Their second forward pass overwrit
 The cache holds no copies, but often x or y itself. So neither may be changed in place, as by y *= 2, before backward has run.
 The parameters are not in the cache: backward uses the current ones, so it comes before the optimizer's step.
 """
+from typing import Any
+
+from minigan.backend import Array
 from minigan.layers.checks import Checks
 from minigan.layers.parameters import Owner
 
@@ -30,11 +33,11 @@ class Layer(Owner, Checks):
     samples = "mixed"
     group = 1
 
-    def forward(self, x, train=True):
+    def forward(self, x: Array, train: bool = True) -> tuple[Array, Any]:
         """(y, cache) of a batch x (N, ...). `train` chooses between training and evaluation where they differ."""
         raise NotImplementedError(f"{self} has no forward")
 
-    def backward(self, dy, cache, param_grads=True, input_grad=True):
+    def backward(self, dy: Array, cache: Any, param_grads: bool = True, input_grad: bool = True) -> Array | None:
         """dx for the upstream gradient dy, of the forward pass that made the cache; the parameters' gradients are added to
         dW, db ... It writes into neither dy nor the cache, and two calls with one cache add twice.
 
@@ -43,7 +46,7 @@ class Layer(Owner, Checks):
         """
         raise NotImplementedError(f"{self} has no backward")
 
-    def double_backward(self, v, dy, cache):
+    def double_backward(self, v: Array, dy: Array, cache: Any) -> tuple[Array, Array | None]:
         """The derivative of backward, for gradient penalties (minigan/penalties.py): for a penalty P with v = ∂P/∂dx, add
         ∂P/∂W to dW ... and return (u, s).
 
@@ -52,7 +55,7 @@ class Layer(Owner, Checks):
         """
         raise NotImplementedError(f"{self} has no double_backward, which a gradient penalty needs")
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> Array:
         """The layer as a plain function, for evaluation."""
         return self.forward(x, train=False)[0]
 

@@ -4,6 +4,7 @@ theta holds all parameters and dtheta all gradients, each in one block of memory
 an optimizer is a few lines on two vectors, as papers write it; a checkpoint is one array.
 """
 import math
+from typing import Any
 
 from minigan.backend import Array, xp
 from minigan.layers.layer import Layer
@@ -12,6 +13,8 @@ from minigan.layers.layer import Layer
 class Network(Layer):
     """The layers of a network, by number, with their parameters in theta and dtheta."""
 
+    layers: list[Layer]
+    made_of: tuple[Layer, ...]
     theta: Array
     dtheta: Array
     array_names = ("theta", "dtheta")
@@ -31,32 +34,32 @@ class Network(Layer):
         vars(self).update(layers=list(layers), made_of=tuple(layers))
 
     @property
-    def children(self):
+    def children(self) -> dict[str, Any]:
         if tuple(self.layers) != self.made_of:
             raise TypeError(f"{self}: its layers were changed, but those of a network are fixed when it is made; make a new "
                             "Sequential")
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.theta.size if "theta" in vars(self) else super().size
 
     def replace_child(self, name, layer):
         self._consist_of([*self.layers[:int(name)], layer, *self.layers[int(name) + 1:]])
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         self.dtheta[...] = 0
 
-    def rename(self, name):
+    def rename(self, name: str) -> None:
         """Name the network and, after it, all layers inside: D, D.0, D.1 ..."""
         for path, layer in self.walk(name):
             layer.name = path
 
-    def group_size(self):
+    def group_size(self) -> int:
         """How many samples become one on the way through the network."""
         return math.prod(layer.group for _, layer in self.walk())
 
-    def summary(self, input_shape):
+    def summary(self, input_shape: tuple[int, ...]) -> None:
         """Print layer, output shape and parameters, as for inputs of this shape (without the batch axis)."""
         x = xp.zeros((self.group_size(), *input_shape), self.theta.dtype)
         rows = [("layer", "output shape", "parameters")]

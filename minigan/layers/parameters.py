@@ -13,11 +13,12 @@ A layer made of other layers keeps them as attributes; they are found there (`ch
 import contextlib
 import copy
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from minigan.backend import asarray, host_rng, next_stream, xp
+from minigan.backend import Array, asarray, host_rng, next_stream, xp
 from minigan.layers.checks import FLOATS
 
 
@@ -30,7 +31,7 @@ class Owner:
     array_names: tuple[str, ...] = ()          # all arrays that the layer owns
     in_network = False
 
-    def add_parameter(self, name, value, dtype):
+    def add_parameter(self, name: str, value: np.ndarray, dtype: str) -> None:
         """Make the host array `value` a trained parameter: self.W with its gradient self.dW, if the name is "W"."""
         value = value.astype(dtype)
         if value.dtype not in FLOATS:
@@ -39,7 +40,8 @@ class Owner:
         self.parameter_names += (name,)
         self.array_names += (name, "d" + name)
 
-    def add_weight(self, name, shape, initializer, rng, dtype):
+    def add_weight(self, name: str, shape: tuple[int, ...], initializer: Callable, rng: np.random.Generator | None,
+                   dtype: str) -> None:
         """A parameter drawn by `initializer` from the host generator `rng`; without one, from a stream of its own
         (backend.seed)."""
         rng = host_rng(next_stream()) if rng is None else rng
@@ -50,7 +52,7 @@ class Owner:
             raise ValueError(f"{self}: the initializer must return an array of shape {shape}, got {value.shape}")
         self.add_parameter(name, value, dtype)
 
-    def add_state(self, name, value, dtype):
+    def add_state(self, name: str, value: np.ndarray, dtype: str) -> None:
         """Make the host array `value` part of what a checkpoint keeps, though no gradient changes it."""
         vars(self)[name] = asarray(value.astype(dtype))
         self.state_names += (name,)
@@ -70,36 +72,36 @@ class Owner:
             array[...] = value
 
     @property
-    def children(self):
+    def children(self) -> dict[str, Any]:
         for name, value in vars(self).items():
             if not isinstance(value, Owner) and any(layers_in(value)):
                 raise TypeError(f"{self}: self.{name} is a {type(value).__name__} with layers, which nothing would train; "
                                 "make it a Sequential, or give each layer an attribute of its own")
         return {name: value for name, value in vars(self).items() if isinstance(value, Owner)}
 
-    def walk(self, path=""):
+    def walk(self, path: str = "") -> Iterator[tuple[str, Any]]:
         """(path, layer) of this layer and of all inside it; "3.body.0" is layer 0 of the attribute body of layer 3."""
         yield path, self
         for name, child in self.children.items():
             yield from child.walk(f"{path}.{name}" if path else name)
 
-    def parameters(self):
+    def parameters(self) -> Iterator[tuple[str, Array, Array]]:
         for path, layer in self.walk():
             for name in layer.parameter_names:
                 yield f"{path}.{name}".lstrip("."), getattr(layer, name), getattr(layer, "d" + name)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """The number of parameters."""
         return sum(value.size for _, value, _ in self.parameters())
 
-    def states(self):
+    def states(self) -> Iterator[tuple[str, Array]]:
         for path, layer in self.walk():
             for name in layer.state_names:
                 yield f"{path}.{name}".lstrip("."), getattr(layer, name)
 
     @contextlib.contextmanager
-    def keep_states(self):
+    def keep_states(self) -> Iterator[None]:
         """After the block the states are what they were before: for a forward pass in training that shall leave no trace."""
         before = [(value, value.copy()) for _, value in self.states()]
         try:
@@ -108,11 +110,11 @@ class Owner:
             for value, kept in before:
                 value[...] = kept
 
-    def generators(self):
+    def generators(self) -> list:
         """(name, generator) of every layer inside that draws random numbers."""
         return [(f"{path}.rng".lstrip("."), layer.rng) for path, layer in self.walk() if layer.rng is not None]
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget all gradients: backward adds, so each step begins here."""
         for _, _, gradient in self.parameters():
             gradient[...] = 0

@@ -8,31 +8,31 @@ image and left of it.
     col2im    padded[n, h, w, c] = Σ cols[n, oh, ow, i, j, c] over all with oh·S + i = h and ow·S + j = w; then the frame of
               zeros is cut off
 """
-from minigan.backend import xp
+from minigan.backend import Array, xp
 from minigan.engine import accelerated
 
 
-def im2col(x, kernel_size, stride, padding):
+def im2col(x: Array, kernel_size: int, stride: int, padding: str | int) -> Array:
     """Every patch of the images as a row: x (N, H, W, C) -> (N·OH·OW, K·K·C)."""
     top, _, OH = pad_and_count(x.shape[1], kernel_size, stride, padding)
     left, _, OW = pad_and_count(x.shape[2], kernel_size, stride, padding)
     return gather(x, kernel_size, stride, top, left, OH, OW)
 
 
-def col2im(cols, shape, kernel_size, stride, padding):
+def col2im(cols: Array, shape: tuple[int, ...], kernel_size: int, stride: int, padding: str | int) -> Array:
     """The adjoint of im2col: adds every row, as a patch, into images of `shape`: (N·OH·OW, K·K·C) -> (N, H, W, C)."""
     top, _, OH = pad_and_count(shape[1], kernel_size, stride, padding)
     left, _, OW = pad_and_count(shape[2], kernel_size, stride, padding)
     return scatter_add(cols, shape, kernel_size, stride, top, left, OH, OW)
 
 
-def pad_and_count(size, K, S, padding):
+def pad_and_count(size: int, K: int, S: int, padding: str | int) -> tuple[int, int, int]:
     """(before, after, outputs) along an axis of `size` pixels: the zeros to add on either side, the kernel's positions."""
     if padding == "same":
         outputs = -(-size // S)                        # ⌈size / S⌉
         total = max((outputs - 1) * S + K - size, 0)
         return total // 2, total - total // 2, outputs
-    pad = 0 if padding == "valid" else padding
+    pad = 0 if padding == "valid" else int(padding)
     return pad, pad, (size + 2 * pad - K) // S + 1
 
 

@@ -33,6 +33,8 @@ Source    Miyato, Kataoka, Koyama & Yoshida 2018, arXiv:1802.05957, sections 2.1
 """
 import copy
 
+import numpy as np
+
 from minigan.backend import host_rng, next_stream, xp
 from minigan.engine import once_per_batch
 from minigan.layers.convolution import Conv2D, ConvTranspose2D
@@ -143,7 +145,7 @@ def direction(vector, otherwise):
     return xp.where(length > 0, vector / (length + (length == 0)), otherwise)        # NaN > 0 is false
 
 
-def normalize(network, rng=None):
+def normalize(network: Layer, rng: np.random.Generator | None = None) -> Layer:
     """A copy of the network, or of a layer, in which every Dense and every convolution is inside a SpectralNorm. rng is the
     host generator of their first vectors."""
     if isinstance(network, Sequential):

@@ -5,23 +5,23 @@ divides by the largest number before it squares, and the others look whether a s
 """
 import math
 
-from minigan.backend import overflowed, quiet, xp
+from minigan.backend import Array, overflowed, quiet, xp
 from minigan.engine import accelerated
 
 
-def mean(x):
+def mean(x: Array) -> Array:
     """The mean of all numbers of x. They are divided first, so it is a number wherever the mean is one, even if the sum of
     losses of 2e38 is not."""
     return (x / x.size).sum()
 
 
-def mean_square(x):
+def mean_square(x: Array) -> Array:
     """mean(x²), which no square and no sum on the way overflows."""
     x = x * x.size ** -0.5
     return (x * x).sum()
 
 
-def norm(x, axis=None):
+def norm(x: Array, axis: int | None = None) -> tuple[Array, Array]:
     """(‖x‖, x/‖x‖) over the given axis, which stays as one of size 1, or over all.
 
     The largest |x| is divided out first. Then no square is above 1 and one of them is 1, so none overflows and the root is
@@ -35,7 +35,7 @@ def norm(x, axis=None):
 
 
 @accelerated
-def hypot(a, b, negligible):
+def hypot(a: Array, b: Array, negligible: float) -> Array:
     """√(a² + b²), element by element, also where a² is infinite or zero; at most 1e-7 of `negligible` may be lost."""
     with quiet():
         root = xp.sqrt(a * a + b * b)

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from minigan.backend import to_numpy
+from minigan.backend import Array, to_numpy
+from minigan.metrics.classifier import Classifier
 
 
-def kl(p, q=None):
+def kl(p, q=None) -> float:
     """KL(p || q) = Σ_k p_k log(p_k / q_k) in nats, of two distributions (K,); q is uniform, 1/K, if it is not given.
 
     p may be a histogram: it is divided by its sum, as q is. Terms with p_k = 0 are 0. NaN for a p or q of zeros (no samples,
@@ -25,7 +26,7 @@ def kl(p, q=None):
         return float((p[some] * (np.log(p[some]) - np.log(q[some]))).sum())
 
 
-def classifier_score(p):
+def classifier_score(p: Array) -> float:
     """exp of the mean over n of KL(p(k | x_n) || p(k)), with p (N, K) the judge's probabilities and p(k) their mean over n.
 
     Between 1 (the judge says the same of all samples) and K (it is sure of each, and all classes are equally frequent). It
@@ -47,7 +48,7 @@ def check_probabilities(name, p):
     return p
 
 
-def class_kl(p, target=None):
+def class_kl(p: Array, target=None) -> float:
     """KL of the histogram of classes, the most probable one of each row of p (N, K), from `target` (K,), else uniform.
 
     Even of perfect samples it is not 0 but about (K - 1) / 2N: a histogram of N draws is never quite even.
@@ -62,7 +63,7 @@ class StackedModes:
     kl: float
 
 
-def stacked_modes(images, classifier):
+def stacked_modes(images: np.ndarray, classifier: Classifier) -> StackedModes:
     """How many of the K^C combinations of digits the images (N, H, W, C) show, and the KL of their histogram from uniform.
 
     The classifier, of single digits (N, H, W, 1), looks at one channel at a time; the most probable class counts, however

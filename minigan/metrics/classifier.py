@@ -1,11 +1,13 @@
 """The judge of images: a classifier, made of minigan's own layers and trained on the real images with their labels."""
+from __future__ import annotations
+
 import dataclasses
 import math
 
 import numpy as np
 
 from minigan.arguments import brief, check_data, check_finite, check_labels, check_whole
-from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.backend import Array, asarray, host_rng, to_numpy, xp
 from minigan.layers import Dense, Flatten, ReLU, Sequential
 from minigan.losses import log_softmax, softmax_cross_entropy
 from minigan.optimizers import Adam
@@ -39,14 +41,14 @@ class Classifier:
         self.held_out = x[held_out]
         self.accuracy = float((self.probabilities(self.held_out).argmax(axis=1) == labels[held_out]).mean())
 
-    def probabilities(self, x):
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
         return in_portions(lambda x: xp.exp(log_softmax(self.network(x))), x)
 
-    def features(self, x):
+    def features(self, x: np.ndarray) -> np.ndarray:
         """What the last layer sees of the images x, (N, features): the judge's idea of what is alike."""
         return in_portions(self.network[:-1], x)
 
-    def verdict(self, x, confidence=0.9):
+    def verdict(self, x: np.ndarray, confidence: float = 0.9) -> Verdict:
         """How many classes the images x show (a class counts if it is the most probable one of some image), and the share
         of images whose class it is sure of, with a probability above `confidence`."""
         p = self.probabilities(x)
@@ -63,7 +65,7 @@ def count_classes(network, x):
     return shape[1]
 
 
-def learn_classes(network, x, labels, batches):
+def learn_classes(network: Sequential, x: np.ndarray, labels: Array, batches) -> None:
     """Train a network, from images to one logit a class, on each batch of the images x; a batch are their numbers."""
     check_data("learn_classes", x)
     labels = to_numpy(labels)

@@ -20,10 +20,11 @@ import dataclasses
 import numpy as np
 
 from minigan.arguments import check_finite
-from minigan.backend import to_numpy
+from minigan.backend import Array, to_numpy
+from minigan.metrics.classifier import Classifier
 
 
-def frechet_distance(a, b):
+def frechet_distance(a: Array, b: Array) -> float:
     """d² between the Gaussians fitted to the rows of a (N, F) and b (M, F), in float64 on the host; both must be finite."""
     a, b = (np.asarray(to_numpy(x), np.float64) for x in (a, b))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2 or a.shape[1] == 0:
@@ -52,7 +53,7 @@ class Frechet:
         return f"{self.fake:.2f} (real images against other real images: {self.real:.2f})"
 
 
-def frechet(classifier, fake, real):
+def frechet(classifier: Classifier, fake: np.ndarray, real: np.ndarray) -> Frechet:
     """The distance of fake images from real ones, with that of real from other real ones beside it: what perfect fakes would
     get. For of few samples no distance is 0: both are taken with the same number of images, as many as possible.
 

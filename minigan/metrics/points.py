@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 
 from minigan.arguments import check_finite, check_positive, check_whole
-from minigan.backend import to_numpy
+from minigan.backend import Array, to_numpy
 from minigan.metrics.classes import kl
 
 
@@ -15,7 +15,7 @@ class Modes:
     reverse_kl: float
 
 
-def modes(points, centres, sigma, fewest=1):
+def modes(points: Array, centres: Array, sigma: float, fewest: int = 1) -> Modes:
     """How many modes of a mixture the points (N, d) find, the share of them of high quality, and how evenly these are spread.
 
     A point is of high quality within 3 sigma of the nearest centre; a mode is found if it is the nearest one of at least
@@ -39,7 +39,7 @@ def modes(points, centres, sigma, fewest=1):
     return Modes(int((counts >= fewest).sum()), float(good.mean()), kl(counts))
 
 
-def psnr(y, target, peak=2.0):
+def psnr(y: Array, target: Array, peak: float = 2.0) -> float:
     """Peak signal-to-noise ratio in decibels, 10 log10(peak² / mean squared error), the mean over the images.
 
     Higher is nearer; 6 dB are half the error. It does not see whether an image looks natural.

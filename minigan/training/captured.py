@@ -1,12 +1,15 @@
 """A training step of a GAN as one CUDA graph (minigan/engine/capture.py): for small networks, of which a GPU computes the
 kernels faster than the host asks for them. On the CPU there is nothing to win, and the captured step is the plain one.
 """
+from collections.abc import Callable
+
 from minigan import backend
 from minigan.engine.capture import Captured
+from minigan.gan import GAN
 from minigan.training import checkpoint
 
 
-def capture(gan, noise):
+def capture(gan: GAN, noise) -> Callable:
     """gan.train_step as a function step(real, labels=None) -> (loss_D, loss_G), with z from the device generator `noise`.
 
     It is recorded at the first call, and again when the batch has another shape or dtype or a noise begins or ends. It follows

@@ -13,6 +13,8 @@ import statistics
 import numpy as np
 
 from minigan.arguments import check_whole
+from minigan.backend import Array
+from minigan.gan import GAN
 from minigan.training.finite import first_bad_layer
 from minigan.training.symptoms import measure
 
@@ -35,10 +37,10 @@ class Doctor:
         self.samples, self.history, self.culprit = samples, [], None
         self.absent = {}                               # what was said -> for how many looks it has been gone since
 
-    def look(self, gan, real, z, labels=None):
+    def look(self, gan: GAN, real: Array, z: Array, labels: Array | None = None) -> dict[str, float]:
         """Measure and remember the symptoms: a dict of floats. real and z as for a training step, best just after one."""
         n = max(1, min(self.samples, len(real), len(z)) // gan.group) * gan.group
-        real, z, labels = (None if x is None else x[:n] for x in (real, z, labels))
+        real, z, labels = real[:n], z[:n], None if labels is None else labels[:n]
         with np.errstate(over="ignore", invalid="ignore"):             # what overflows is said in words
             symptoms = measure(gan, real, z, labels)
         sick = not all(map(math.isfinite, symptoms.values()))
@@ -46,7 +48,7 @@ class Doctor:
         self.history.append(symptoms)
         return symptoms
 
-    def advice(self):
+    def advice(self) -> list[str]:
         """The sentences that the last look adds to those that were said before."""
         if not self.history:
             return []

@@ -1,9 +1,10 @@
 """Where the numbers of a GAN stopped being finite."""
-from minigan.backend import scalar, set_rng_state, xp
+from minigan.backend import Array, scalar, set_rng_state, xp
+from minigan.gan import GAN
 from minigan.training import checkpoint
 
 
-def first_bad_layer(gan, real, z, labels=None, train=True):
+def first_bad_layer(gan: GAN, real: Array, z: Array, labels: Array | None = None, train: bool = True) -> str | None:
     """A sentence on the first layer whose parameters or output are not finite, on the ways x -> D and z -> G -> D; or None.
     In training mode, as in the step that failed, running statistics and generators of Dropout move; in evaluation none."""
     def walk(network, x):
@@ -26,7 +27,7 @@ def first_bad_layer(gan, real, z, labels=None, train=True):
     return problem
 
 
-def finite(x):
+def finite(x: Array) -> bool:
     return bool(scalar(xp.isfinite(x).all()))
 
 

@@ -15,6 +15,7 @@ checkpoint there is still the one that this Run knows.
 """
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ class Run:
 
     # --- begin, or go on ---
 
-    def start(self):
+    def start(self) -> None:
         """Make the folder and write config.json."""
         make_folder(self.out)
         with alone_in(self.out):
@@ -90,7 +91,7 @@ class Run:
             self.save()
             write_config(self.out, self.config)        # the last one: a run without it has not started
 
-    def resume(self, steps):
+    def resume(self, steps: int) -> None:
         """Go back to the last checkpoint in the folder: all that was written after it will be written again.
 
         Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already, if it was
@@ -116,7 +117,7 @@ class Run:
                 half.unlink()
             self.step = self.saved = int(content["step"])
 
-    def save(self):
+    def save(self) -> None:
         """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has, not even on the disk."""
         self.log.flush(sync=True)
         checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self._own_state())
@@ -128,7 +129,7 @@ class Run:
 
     # --- the loop ---
 
-    def train(self, steps, sample_every=500, save_every=1000):
+    def train(self, steps: int, sample_every: int = 500, save_every: int = 1000) -> bool:
         """Train up to `steps` in all. Returns False if Ctrl-C stopped it before (everything is saved then).
 
         Raises FloatingPointError, naming the step and the layer, when a loss or a parameter is no finite number;
@@ -171,7 +172,7 @@ class Run:
             draw_final_pictures(self)
         return self.step >= steps
 
-    def train_step(self):
+    def train_step(self) -> tuple:
         """One step of the run; its row of the log."""
         step, last = self.up_to_the_last(), self.critic_steps - 1
         captured = self.captured and step == self.gan.train_step
@@ -181,7 +182,7 @@ class Run:
         self.log.add(row)
         return row
 
-    def up_to_the_last(self):
+    def up_to_the_last(self) -> Callable:
         """Everything in a step of the run that comes before the last call of the GAN; returns the method to be called then."""
         if self.schedule is not None:
             self.schedule(self.step)
@@ -191,12 +192,12 @@ class Run:
             self.gan.discriminator_step(*self.batch(i))
         return self.gan.train_step
 
-    def samples(self, i):
+    def samples(self, i: int) -> list:
         """(real, labels) of the i-th step of D within this step."""
         chosen = self.batches[self.step * self.critic_steps + i]
         return [None if array is None else rows(array, chosen) for array in self.resident]
 
-    def batch(self, i, noise=None):
+    def batch(self, i: int, noise=None) -> tuple:
         """(real, z, labels)"""
         real, labels = self.samples(i)
         return real, self.gan.noise(len(real), noise or self.noise), labels

@@ -9,22 +9,25 @@ On a command line it is a text, its name and its numbers: parse("linear:0.1:0:10
 """
 import inspect
 import math
+from collections.abc import Callable
 
 from minigan.arguments import is_number
 
+Schedule = Callable[[int], float]      # of the number of a step
 
-def constant(value):
+
+def constant(value: float) -> Schedule:
     """value at every step."""
     value = _number("constant", "value", value)
     return lambda step: value
 
 
-def linear(start, end, steps):
+def linear(start: float, end: float, steps: int) -> Schedule:
     """From start to end in a straight line over `steps` steps; then end."""
     return _ramp("linear", start, end, steps, lambda t: t)
 
 
-def constant_then_linear(start, end, steps):
+def constant_then_linear(start: float, end: float, steps: int) -> Schedule:
     """start for the first half of the steps, then in a straight line to end: first G finds its place, then it comes to rest.
 
     Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593, training details
@@ -32,7 +35,7 @@ def constant_then_linear(start, end, steps):
     return _ramp("constant_then_linear", start, end, steps, lambda t: max(0.0, 2 * t - 1))
 
 
-def cosine(start, end, steps):
+def cosine(start: float, end: float, steps: int) -> Schedule:
     """From start to end along half a period of a cosine, slow at both ends; then end.
 
     Source    Loshchilov & Hutter 2017, arXiv:1608.03983 (without its restarts)
@@ -40,7 +43,7 @@ def cosine(start, end, steps):
     return _ramp("cosine", start, end, steps, lambda t: (1 - math.cos(math.pi * t)) / 2)
 
 
-def exponential(start, factor, every):
+def exponential(start: float, factor: float, every: int) -> Schedule:
     """start · factor^(step / every): multiplied by `factor` once over every `every` steps, a little at each."""
     start, factor = _number("exponential", "start", start), _number("exponential", "factor", factor)
     if not 0 < factor <= 1:
@@ -49,10 +52,11 @@ def exponential(start, factor, every):
     return lambda step: start * factor ** (step / every)
 
 
-by_name = {function.__name__: function for function in (constant, linear, constant_then_linear, cosine, exponential)}
+by_name: dict[str, Callable] = {
+    function.__name__: function for function in (constant, linear, constant_then_linear, cosine, exponential)}
 
 
-def parse(text):
+def parse(text: str) -> Schedule:
     """The schedule of a text NAME:NUMBER:NUMBER..., or of a single NUMBER, which is constant. Raises ValueError."""
     name, *words = str(text).split(":")
     if not words:

@@ -13,13 +13,14 @@
 D gets the images themselves, without the noise or the augmentation in front of it in training (GAN's `preprocess_D`).
 """
 from minigan import backend
-from minigan.backend import xp
+from minigan.backend import Array, xp
+from minigan.gan import GAN
 from minigan.layers import LeakyReLU, Reshape, Sequential, Tanh
 from minigan.layers.statistics import norm
 from minigan.losses import CrossEntropy, Hinge, LeastSquares, Wasserstein
 
 
-def measure(gan, real, z, labels=None):
+def measure(gan: GAN, real: Array, z: Array, labels: Array | None = None) -> dict[str, float]:
     """All symptoms, read from the device at once."""
     G, D = gan.G, gan.D
     fake, alive_G = watch(G, gan.with_labels(z, labels))

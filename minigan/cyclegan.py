@@ -70,7 +70,7 @@ class CycleGAN:
                   + step_D(self.D_B, self.loss, optimizer_B, b, self.pool_B.exchange(fake_b)))
         return loss_D, loss_G
 
-    def there_and_back(self, x, y, G, F, D):
+    def there_and_back(self, x, y, G, F, D) -> tuple[Array, dict]:
         """One direction: G from the kind of x to that of y, F back. Adds to both gradients; returns G(x), losses by name."""
         fake, cache_G = G.forward(x)
         back, cache_F = F.forward(fake)
@@ -119,7 +119,7 @@ class ImagePool:
                 self.images[k] = images[i]
         return shown
 
-    def state(self):
+    def state(self) -> dict:
         """What a checkpoint keeps of the pool, but for its generator."""
         images = xp.zeros(0, "float32") if self.images is None else self.images[:self.count]
         return {"layout": f"up to {self.size} images", "images": images}

@@ -28,14 +28,14 @@ def sigmoid(x: Array) -> Array:
 
 
 @fuse
-def as_real(a, rest, N):
+def as_real(a, rest, N) -> tuple[Array, Array]:
     """-log σ(a), still to be averaged over the N logits, and the derivative of its average. With rest = 1 - t that is the
     derivative of the cross-entropy with the label t, -(σ(-a) - (1 - t)) = σ(a) - t."""
     return softplus(-a), -(sigmoid(-a) - rest) / N
 
 
 @fuse
-def as_fake(b, N):
+def as_fake(b, N) -> tuple[Array, Array]:
     """-log(1 - σ(b)), still to be averaged, and the derivative of its average."""
     return softplus(b), sigmoid(b) / N
 

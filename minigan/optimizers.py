@@ -133,7 +133,7 @@ class Adam(Optimizer):
 
 
 @fuse
-def adam(theta, dtheta, m, root, lr, beta1, newest_m, root_beta2, root_newest_v, eps, weights_m, root_weights_v):
+def adam(theta, dtheta, m, root, lr, beta1, newest_m, root_beta2, root_newest_v, eps, weights_m, root_weights_v) -> None:
     """newest_m = 1 - beta1 is the weight of the newest gradient in m, weights_m = 1 - beta1ᵗ that of all; root_newest_v and
     root_weights_v are the roots of the same for v."""
     m *= beta1

@@ -1,23 +1,19 @@
 """Pictures: grids of samples, points in the plane, D's surface and the gradients that the fakes receive, curves, films.
 
 A picture is an array (height, width, 1 or 3) of uint8; a film is a list of pictures. In all of them blue means real and
-orange means fake. Arrays may live on the GPU. Nothing needs a display: figures are plain objects, drawn by Agg, and no
-state of pyplot is touched. Every file appears whole or not at all; OSError if its folder is missing or closed.
+orange means fake. Arrays may be on the GPU. Nothing needs a display, and no state of pyplot is touched. Every file appears
+whole or not at all; OSError if its folder is missing or closed.
 """
 import math
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from minigan.arguments import check_whole
 from minigan.backend import Array, asarray, to_numpy
-from minigan.files import read_picture as read_picture
-from minigan.files import save_gif as save_gif
-from minigan.files import save_picture
+from minigan.files import read_picture, save_gif, save_picture  # noqa: F401, which belong here and need no matplotlib
 
 # matplotlib cannot be imported where MPLBACKEND names a backend that is not installed, and a program inherits the environment
 # of what started it. (A notebook's kernel sets it to a backend of its own.) So this is the only file that imports it.
@@ -37,15 +33,12 @@ try:
 except ValueError:
     pass
 
-
 REAL, FAKE = "#08519c", "#c2410c"
 LOSS_D, LOSS_G = "#6a3d9a", "#1b7837"
 SCORES = LinearSegmentedColormap.from_list("scores", [               # steep around 0.5, where a good game is played
     (0, "#fd9f5c"), (0.35, "#fdd5ac"), (0.5, "#ffffff"), (0.65, "#c3dcf1"), (1, "#86b9dc")])
 HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#fd9f5c", "#ffffff", "#86b9dc"])
 
-
-# --- pictures of images ---
 
 def to_pixels(x: Array) -> np.ndarray:
     """Images (N, H, W, 1 or 3) in [-1, 1] -> uint8 of the same shape: round((x + 1) · 127.5), clipped to 0..255; NaN is 0."""
@@ -61,7 +54,6 @@ def grid(x: Array, columns: int | None = None, margin: int = 1) -> np.ndarray:
 
     Shapes    x (N, H, W, C) in [-1, 1] -> (rows·(H + margin) + margin, columns·(W + margin) + margin, C) uint8
               without `columns` the picture is about square; what is left of the last row stays white
-    Errors    ValueError for anything but images of 1 or 3 channels, for columns < 1 or margin < 0
     """
     x = to_pixels(x)
     N, H, W, C = x.shape
@@ -77,7 +69,7 @@ def grid(x: Array, columns: int | None = None, margin: int = 1) -> np.ndarray:
 
 
 def enlarge(picture: np.ndarray, scale: int | None = None) -> np.ndarray:
-    """Every pixel as scale x scale pixels; without `scale` so many that the picture gets about 500 pixels wide."""
+    """Every pixel as scale x scale pixels; without `scale` the picture gets about 500 pixels wide."""
     scale = max(1, round(500 / picture.shape[1])) if scale is None else scale
     check_whole("plots.enlarge", 1, scale=scale)
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
@@ -89,10 +81,9 @@ def save_grid(path: str | Path, x: Array, columns: int | None = None, scale: int
 
 
 def save_rows(path: str | Path, rows: dict[str, Array]) -> None:
-    """Write rows of images, each under its caption, as PNG: what stands in one column belongs together.
+    """Write rows of images, each under its caption, as PNG: the images in one column belong together.
 
     Shapes    rows: {caption: x (N, H, W, C)}, of one N; smaller images are enlarged to the largest, pixel by pixel
-    Errors    ValueError for rows of several lengths
     """
     lengths = {len(x) for x in rows.values()}
     if len(lengths) != 1 or 0 in lengths:
@@ -110,7 +101,7 @@ def save_rows(path: str | Path, rows: dict[str, Array]) -> None:
 
 # --- pictures of points in the plane ---
 
-def plane(extent: Sequence[float], width: float = 5.0, height: float = 5.0) -> tuple[Figure, Any]:
+def plane(extent: tuple, width: float = 5.0, height: float = 5.0) -> tuple:
     """(figure, ax): axes with equal units over extent = (left, right, bottom, top), at 100 pixels an inch."""
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     ax = figure.add_subplot(xlim=extent[:2], ylim=extent[2:], aspect="equal")
@@ -127,7 +118,7 @@ def scatter(ax, real: Array | None, fake: Array | None) -> None:
     ax.legend(loc="upper right", fontsize=9, framealpha=0.9, markerscale=1.5)
 
 
-def surface(ax, D, extent: Sequence[float], resolution: int = 100) -> Any:
+def surface(ax, D, extent: tuple, resolution: int = 100) -> object:
     """D's score over the plane, sigmoid(logit), as a heat map: orange where D says fake, blue where it says real, a
     dashed line at 0.5, where it cannot tell. A critic's logits are no odds: there only the order of the colours counts.
 
@@ -141,12 +132,9 @@ def surface(ax, D, extent: Sequence[float], resolution: int = 100) -> Any:
     return ax.imshow(score, cmap=SCORES, vmin=0, vmax=1, extent=extent, origin="lower", interpolation="bilinear")
 
 
-def heights(ax, D, extent: Sequence[float], resolution: int = 100, levels: int = 16) -> Any:
+def heights(ax, D, extent: tuple, resolution: int = 100, levels: int = 16) -> object:
     """A critic's score over the plane, as a map with lines of equal height: orange is low, blue high, and fakes climb.
-    Where lines are close it is steep; but colours and lines are spread over the range of this map, so compare its numbers.
-
-    Shapes and the returned image are those of `surface`
-    """
+    Colours and lines are spread over the range of this map, so compare its numbers. Shapes and result as for `surface`."""
     u, v, logits = _logits(D, extent, resolution)
     logits = to_numpy(logits)
     if logits.min() < logits.max():
@@ -163,11 +151,8 @@ def _logits(D, extent, resolution):
 
 
 def arrows(ax, points: Array, gradients: Array) -> None:
-    """Where each point is pushed: an arrow along -gradient, since descent goes against it.
-
-    Shapes    points, gradients (N, 2)
-    Units     lengths compare within one picture only: the longest arrow is an eighth of the axes' width
-    """
+    """Where each point (N, 2) is pushed: an arrow along -gradient (N, 2), since descent goes against it. Lengths compare
+    within one picture only: the longest arrow is an eighth of the axes' width."""
     points, push = to_numpy(points), -to_numpy(gradients)
     longest = np.hypot(*push.T).max()
     if longest > 0:
@@ -194,14 +179,11 @@ def save_points(path: str | Path, real: Array | None, fake: Array | None) -> Non
     save_picture(path, points(real, fake))
 
 
-# --- curves ---
-
 def save_curves(path: str | Path, log: dict[str, list]) -> None:
-    """Draw how a training went, as PNG: above the losses, below D's mean score of real samples and of fakes.
+    """Draw how a training went, as PNG: above the losses, below D's mean score of real samples and of fakes. Pale is every
+    row, strong the mean over a 25th of them.
 
     Shapes    log: dict of the columns step, loss_D, loss_G, score_real, score_fake, each a list of one length
-    Units     pale is every row, strong the mean over a 25th of them
-    Errors    ValueError for a missing or empty column, or columns of several lengths
     """
     columns = {name: len(log.get(name, ())) for name in ("step", "loss_D", "loss_G", "score_real", "score_fake")}
     if len(set(columns.values())) != 1 or columns["step"] == 0:

@@ -73,7 +73,7 @@ class Translation:
         optimizer_G.step()
         return loss_D, loss_G
 
-    def beside(self, source, image):
+    def beside(self, source, image) -> Array:
         """What D sees of an image: (N, H, W, source's channels + image's channels) if it sees the source too."""
         if not self.conditional:
             return image
@@ -85,7 +85,7 @@ class Translation:
 
 # --- the steps that translations share, CycleGAN too ---
 
-def step_D(D, loss, optimizer, real, fake):
+def step_D(D, loss, optimizer, real, fake) -> Array:
     """One step of D; real and fake are data. Returns loss_D."""
     logits_real, cache_real = D.forward(real)
     logits_fake, cache_fake = D.forward(fake)
@@ -97,7 +97,7 @@ def step_D(D, loss, optimizer, real, fake):
     return loss_D
 
 
-def pull_of_D(D, loss, fake):
+def pull_of_D(D, loss, fake) -> tuple[Array, Array]:
     """(value, dfake) of G's adversarial loss. D is only passed: its gradients and running statistics stay as they are."""
     with D.keep_states():
         logits, cache = D.forward(fake)
@@ -105,19 +105,19 @@ def pull_of_D(D, loss, fake):
     return value, D.backward(dlogits.reshape(logits.shape), cache, param_grads=False)
 
 
-def in_a_row(logits):
+def in_a_row(logits) -> Array:
     """The logits (N, 1) or (N, h, w, 1) as a loss takes them."""
     if logits.shape[-1] != 1:
         raise ValueError(f"D must give logits (N, 1) or a map of them (N, h, w, 1), got {logits.shape}")
     return logits.reshape(-1, 1)
 
 
-def named(networks, optimizers):
+def named(networks, optimizers) -> dict:
     """{"optimizer_G": the optimizer of G ...}"""
     return {f"optimizer_{name}": optimizer for name, optimizer in zip(networks, optimizers)}
 
 
-def bind(owner, loss, networks, optimizers):
+def bind(owner, loss, networks, optimizers) -> None:
     """Give each of the networks, {name: network}, its name and its optimizer; refuse what would train the wrong thing."""
     check_game(owner, loss, networks, optimizers)
     for optimizer, (name, network) in zip(optimizers, networks.items()):

@@ -21,12 +21,16 @@ settings.register_profile("minigan", deadline=None, derandomize=True, max_exampl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "minigan"))
 
 
+ABOUT_BACKENDS = ("test_backend", "test_patches", "test_shards", "test_standin")
+
+
 @pytest.hookimpl(tryfirst=True)         # before pytest leaves out what -m does not want
 def pytest_collection_modifyitems(items):
+    """On every backend runs what is about backends. Of all other tests those on NumPy are quick, those beside it slow."""
     for item in items:
-        for marker in item.iter_markers("slow_on"):
-            if getattr(item, "callspec", None) and item.callspec.params.get("backend") in marker.args:
-                item.add_marker("slow")
+        on = getattr(item, "callspec", None) and item.callspec.params.get("backend")
+        if on in ("shards", "standin") and item.path.stem not in ABOUT_BACKENDS:
+            item.add_marker("slow")
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -76,7 +76,6 @@ def differences(model, a, b, only=NAMES):
 VARIANTS = [{}, {"cycle": 0.7, "identity": 2.0}, {"identity": 0.0}, {"cycle": 0.0, "loss": Hinge()}, {"patches": False}]
 
 
-@pytest.mark.slow_on("standin", "shards")
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 def test_the_gradients_of_a_step(backend, options):
     """Each G works in three places, and all three are in its gradient."""
@@ -88,7 +87,6 @@ def test_the_gradients_of_a_step(backend, options):
     assert report.ok, report
 
 
-@pytest.mark.slow_on("standin", "shards")
 def test_A_and_B_may_have_different_channels(backend):
     model = cyclegan(identity=0.0, channels=(1, 3))
     report = differences(model, *batch(channels=(1, 3)))
@@ -156,7 +154,6 @@ def test_each_D_is_shown_what_its_pool_gives(backend):
     assert scalar(loss_D) == pytest.approx(black)
 
 
-@pytest.mark.slow_on("standin", "shards")
 def test_training_lowers_the_cycle_loss(backend):
     model = mg.CycleGAN(*networks(), LeastSquares(), [Adam(1e-2) for _ in range(4)], pool_size=4, rng=mg.host_rng(9))
     a, b = batch()

@@ -39,7 +39,6 @@ OPTIONS = {
 }
 
 
-@pytest.mark.slow_on("standin", "shards")
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 @pytest.mark.parametrize("name", OPTIONS)
 def test_both_gradients_of_a_step_are_those_of_the_losses(backend, name, update):

@@ -4,6 +4,7 @@ A rule is a generator over the problems of one parsed file; RULES says for which
 """
 import ast
 import pathlib
+import re
 
 import pytest
 from fakecupy import TABLE
@@ -13,7 +14,7 @@ import minigan
 PACKAGE = pathlib.Path(minigan.__file__).parent
 SOURCES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
            for path in sorted(PACKAGE.rglob("*.py"))}
-ON_DEVICE = ("columns", "losses", "penalties", "optimizers", "rules", "capture", "gan", "translation", "cyclegan")  # as layers
+MATHS = ("losses", "optimizers", "regularizers", "penalties", "gan", "translation", "cyclegan", "models")
 
 
 def dotted(node):
@@ -89,7 +90,7 @@ def generator_methods_that_cupy_has(tree):
 
 def no_numpy_on_arrays(tree):
     """NumPy is for what lives on the host: the first values of parameters, and types to compare with."""
-    allowed = {"np.zeros", "np.ones", "np.integer", "np.random.Generator"}
+    allowed = {"np.zeros", "np.ones", "np.integer", "np.random.Generator", "np.ndarray"}
     for node, chain in chains(tree):
         if chain[0] in ("np", "numpy") and ".".join(chain) not in allowed:
             yield node, f"{'.'.join(chain)}: write xp, or let the caller pass it"
@@ -104,14 +105,68 @@ def no_cupy(tree):
     names += [(node, node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     for node, name in names:
         if str(name).partition(".")[0] in ("cupy", "cupyx"):
-            yield node, f"{name}: only backend.py, capture.py and cublas.py name CuPy"
+            yield node, f"{name}: only backend.py and the engine name CuPy"
 
 
 def matplotlib_by_one_door(tree):
-    """The import in drawing.py survives what the environment says of a backend."""
+    """The import in plots.py survives what the environment says of a backend."""
     for node, name, _ in imports(tree):
         if name.partition(".")[0] == "matplotlib":
-            yield node, f"import {name}: only drawing.py imports matplotlib"
+            yield node, f"import {name}: only plots.py imports matplotlib"
+
+
+ENGINE = re.compile(r"\b((?i:threads?|blas|cache lines?|crew|each_step|smallest_share|finish|dy_x_hat|cuda|cores?|captured?)\b"
+                    r"|joined\(|device\(|pieces\(|\w*PIECE\w*|GPU_\w+)")
+
+
+def no_words_of_the_engine(tree):
+    """Who reads the mathematics meets no threads, caches, kernels or devices: not in the code, not in its docstrings."""
+    for found in ENGINE.finditer(ast.unparse(tree)):
+        yield tree.body[0], f"{found[0]!r} is a word of the engine"
+
+
+def short_functions(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = node.end_lineno - node.lineno + 1 - len((ast.get_docstring(node) or "").splitlines())
+            if lines > 45:
+                yield node, f"{node.name} has {lines} lines of code, more than 45"
+
+
+HEADINGS = ("Shapes", "Forward", "Backward", "Cache", "Double", "Why", "Source")
+
+
+def layers_explain_themselves(tree):
+    """Every layer with a backward has the headings, in their order; Double if it has a double_backward; and forward directly
+    above backward."""
+    for node in ast.walk(tree):
+        body = node.body if isinstance(node, ast.ClassDef) else []
+        methods = [item.name for item in body if isinstance(item, ast.FunctionDef)]
+        if "backward" not in methods or node.name == "Layer":
+            continue
+        found = re.findall(rf"(?m)^({'|'.join(HEADINGS)})\b", ast.get_docstring(node) or "")
+        needed = {"Shapes", "Forward", "Backward", "Cache", "Source"} | ({"Double"} if "double_backward" in methods else set())
+        if not needed <= set(found):
+            yield node, f"{node.name}: its docstring lacks {', '.join(sorted(needed - set(found)))}"
+        elif found != sorted(found, key=HEADINGS.index):
+            yield node, f"{node.name}: its headings are not in the order {', '.join(HEADINGS)}"
+        elif methods.index("backward") != methods.index("forward") + 1:
+            yield node, f"{node.name}: backward is not directly below forward"
+
+
+# The contract of a layer is annotated once, in layer.py: in the layers these are read as formulas. So are those of optimizers.
+CONTRACT = ("forward", "backward", "double_backward", "draw", "transform", "adjoint", "update", "count_step")
+
+
+def what_users_call_has_types(tree):
+    """Public functions, and public methods of public classes, if they have a docstring."""
+    public = [node for node in tree.body if getattr(node, "name", "_")[0] != "_"]
+    functions = [node for node in public if isinstance(node, ast.FunctionDef)]
+    functions += [item for node in public if isinstance(node, ast.ClassDef) for item in node.body
+                  if isinstance(item, ast.FunctionDef) and item.name[0] != "_" and item.name not in CONTRACT]
+    for node in functions:
+        if node.returns is None and ast.get_docstring(node):
+            yield node, f"{node.name} has no type"
 
 
 def imports(tree):
@@ -122,15 +177,23 @@ def imports(tree):
             yield node, module + name.name, name.asname
 
 
-LAYERS = tuple(name for name in SOURCES if name.startswith("layers."))
+# differences.py counts on the host.
+LAYERS = tuple(name for name in SOURCES if name.startswith("layers.") and name != "layers.differences")
 RULES = {                                              # rule: the files it holds for
     functions_that_cupy_has: tuple(SOURCES),
     keywords_that_cupy_has: tuple(SOURCES),
-    method_keywords_that_cupy_has: (*LAYERS, *ON_DEVICE, "backend", "gradcheck"),
-    generator_methods_that_cupy_has: (*LAYERS, "gan"),
-    no_numpy_on_arrays: (*LAYERS, *ON_DEVICE),
-    matplotlib_by_one_door: tuple(name for name in SOURCES if name != "drawing"),
-    no_cupy: tuple(name for name in SOURCES if name not in ("backend", "capture", "cublas")),  # the last two run on a GPU only
+    method_keywords_that_cupy_has: (*LAYERS, *MATHS, "backend", "gradcheck"),
+    generator_methods_that_cupy_has: (*(name for name in LAYERS if name != "layers.initializers"), "gan"),
+    no_numpy_on_arrays: (*LAYERS, *MATHS),
+    matplotlib_by_one_door: tuple(name for name in SOURCES if name != "plots"),
+    no_cupy: tuple(name for name in SOURCES if name != "backend" and not name.startswith("engine.")),
+    no_words_of_the_engine: tuple(name for name in (*LAYERS, *MATHS) if name != "layers.checks"),      # it names the device
+    short_functions: tuple(SOURCES),
+    layers_explain_themselves: LAYERS,
+    what_users_call_has_types: tuple(name for name in SOURCES if name not in (
+        "arguments", "cli.recipe", "cli.report", "cli.sample", "cli.terminal", "cli.train", "datasets.metadata",
+        "datasets.picture_file", "engine.blas", "engine.capture", "engine.cublas", "engine.kernels", "engine.pieces",
+        "engine.run", "layers.activations", "layers.batch_norm", "layers.sample_norm", "layers.spectral_norm")),
 }
 
 
@@ -142,7 +205,24 @@ def test_the_source_keeps_the_rule(rule):
     assert checked and not problems, "\n".join(problems)
 
 
+def layer(headings, methods):
+    words = "".join(f"    {heading}  something\n" for heading in headings.split())
+    body = "".join(f"    def {name}(self): pass\n" for name in methods.split())
+    return f"class A(Layer):\n    '''A layer.\n\n{words}    '''\n{body}"
+
+
 BAD = [
+    (no_words_of_the_engine, "x = threads"),
+    (no_words_of_the_engine, "class A:\n    'One for each of the cores.'"),
+    (no_words_of_the_engine, "y = forward(x, finish=scaled)"),
+    (no_words_of_the_engine, "if device() == 'cpu':\n    y = x"),
+    (short_functions, "def f(x):\n" + 45 * "    x = x + 1\n"),
+    (layers_explain_themselves, layer("Shapes Forward Backward Source", "forward backward")),
+    (layers_explain_themselves, layer("Shapes Backward Forward Cache Source", "forward backward")),
+    (layers_explain_themselves, layer("Shapes Forward Backward Cache Source", "forward other backward")),
+    (layers_explain_themselves, layer("Shapes Forward Backward Cache Source", "forward backward double_backward")),
+    (what_users_call_has_types, "def f(x):\n    'What it does.'\n    return x"),
+    (what_users_call_has_types, "class A:\n    def f(self, x):\n        'What it does.'\n        return x"),
     (functions_that_cupy_has, "y = xp.geomspace(1, 2)"),
     (functions_that_cupy_has, "with backend.xp.errstate(all='ignore'): pass"),
     (functions_that_cupy_has, "f = xp.linalg.multi_dot"),
@@ -164,7 +244,7 @@ BAD = [
     (no_numpy_on_arrays, "from numpy import exp"),
     (matplotlib_by_one_door, "from matplotlib.figure import Figure"),
     (no_cupy, "import cupy"),
-    (no_cupy, "import cupy.cuda as cuda"),
+    (no_cupy, "import cupy.random as random"),
     (no_cupy, "from cupyx import jit"),
     (no_cupy, "def f():\n    return cupy.exp(1)"),
     (no_cupy, "importlib.import_module('cupy')"),
@@ -190,7 +270,8 @@ def test_the_examples_import_matplotlib_by_that_door_too():
 @pytest.mark.parametrize("rule, snippet", BAD)
 def test_the_rule_catches(rule, snippet):
     assert len(list(rule(ast.parse(snippet)))) == 1
-    assert [other.__name__ for other in RULES if other is not rule and list(other(ast.parse(snippet)))] == []
+    others = (other for other in RULES if other not in (rule, what_users_call_has_types))
+    assert [other.__name__ for other in others if list(other(ast.parse(snippet)))] == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -200,14 +281,31 @@ def test_the_rule_passes_good_code(rule):
 
 # --- imports run one way ---
 
-MIDDLE = ["losses", "penalties", "optimizers"]         # and all that is not named here: models, gradcheck, checkpoint
-LOW = ["checks", "parallel", "initializers", "cublas", "columns", "sums"]
-FLOORS = [["backend", "threads"], LOW, ["layers"], MIDDLE, ["gan", "translation"], ["cyclegan"],
-          ["training", "recipe", "lesson"], ["__init__"]]
+GROUND = ["backend", "arguments"]
+LAYERS_MAY = [*GROUND, "engine", "layers"]             # "engine" is its face, no file of it
+MATHEMATICS = [*LAYERS_MAY, "losses", "optimizers", "regularizers", "penalties", "gan", "translation", "cyclegan", "models"]
+BELOW = [*MATHEMATICS, "gradcheck", "plots", "files", "datasets", "engine.*"]
+MAY_IMPORT = {                                         # module or folder: what it may import, beside its own folder
+    "backend": [], "files": [], "arguments": ["backend"], "engine": ["backend"], "layers": LAYERS_MAY, "losses": LAYERS_MAY,
+    "optimizers": LAYERS_MAY, "regularizers": LAYERS_MAY, "penalties": LAYERS_MAY, "gan": LAYERS_MAY, "models": LAYERS_MAY,
+    "translation": [*LAYERS_MAY, "losses"], "cyclegan": [*LAYERS_MAY, "losses", "translation"], "gradcheck": LAYERS_MAY,
+    "plots": [*GROUND, "files"], "datasets": [*GROUND, "files"], "metrics": BELOW, "training": BELOW,
+    "cli": [*BELOW, "metrics", "training"], "__init__": ["backend"], "__main__": ["cli", "engine.*"]}
 
 
-def floor(name):
-    return next((i for i, names in enumerate(FLOORS) if name.partition(".")[0] in names), FLOORS.index(MIDDLE))
+def place(name):
+    """The module at the root, or the folder, that a module belongs to."""
+    return name.partition(".")[0]
+
+
+def forbidden_imports(graph):
+    """The mathematics gets of the engine its face only; the engine's files know each other."""
+    for name, found in graph.items():
+        allowed = MAY_IMPORT.get(place(name), [])
+        for (line, imported), target in found.items():
+            whole = place(target) == place(name) or f"{place(target)}.*" in allowed
+            if not whole and (place(target) not in allowed or place(target) == "engine" and target != "engine"):
+                yield f"{name}, line {line}: imports {imported}, which it may not"
 
 
 def import_graph(sources):
@@ -224,13 +322,6 @@ def import_graph(sources):
                 path.pop()                             # minigan.layers.Dense is a name in the module minigan.layers
             graph[name][node.lineno, imported] = ".".join(path[1:]) or "__init__"
     return graph
-
-
-def upward_imports(graph):
-    for name, found in graph.items():
-        for (line, _), target in found.items():
-            if floor(target) > floor(name):
-                yield f"{name}, line {line}: imports {target}, which stands above it"
 
 
 def circles(graph):
@@ -255,22 +346,32 @@ def test_imports_run_one_way_and_never_in_circles():
     assert relative_imports(SOURCES) == []             # those the graph would not see
     graph = import_graph(SOURCES)
     assert "layers.layer" in graph["layers.dense"].values() and "backend" in graph["__init__"].values()
-    assert list(upward_imports(graph)) == []
+    assert list(forbidden_imports(graph)) == []
+    assert {place(name) for name in graph} <= set(MAY_IMPORT)
     assert list(circles(graph)) == []
 
 
 @pytest.mark.parametrize("name, line", [
     ("backend", "from minigan.layers import Dense"),
+    ("files", "from minigan import backend"),
+    ("engine.shards", "from minigan.layers import Dense"),
     ("layers.dense", "import minigan.losses"),
     ("layers.dense", "def later():\n    from minigan import gan"),
+    ("layers.dense", "from minigan.engine.threads import workers"),
     ("losses", "from minigan.gan import GAN"),
     ("gan", "from minigan import training"),
-    ("checkpoint", "import minigan.training as t"),
+    ("gan", "from minigan.engine import capture"),
     ("optimizers", "from minigan import Layer"),
+    ("plots", "from minigan.layers import Dense"),
+    ("datasets.points", "from minigan.plots import grid"),
+    ("metrics.points", "from minigan.training import Run"),
+    ("training.checkpoint", "import minigan.metrics as m"),
+    ("training.run", "from minigan.cli import terminal"),
+    ("new_module", "import minigan.backend"),
 ])
-def test_an_upward_import_is_caught(name, line):
-    changed = SOURCES | {"training": "", name: SOURCES[name] + line}
-    assert len(list(upward_imports(import_graph(changed)))) == 1
+def test_a_forbidden_import_is_caught(name, line):
+    graph = import_graph(SOURCES | {name: SOURCES.get(name, "") + "\n" + line})
+    assert len(list(forbidden_imports(graph))) == 1
 
 
 @pytest.mark.parametrize("name, line, circle", [
@@ -279,9 +380,30 @@ def test_an_upward_import_is_caught(name, line):
     ("layers.layer", "from minigan.layers import Dense", {"layers.layer", "layers"}),
 ])
 def test_a_circle_is_caught(name, line, circle):
-    changed = SOURCES | {"optimizers": "from minigan import losses", name: SOURCES[name] + line}
+    changed = SOURCES | {"optimizers": "from minigan import losses", name: SOURCES[name] + "\n" + line}
     assert circle <= set(circles(import_graph(changed)))
 
 
 def test_a_relative_import_is_caught():
     assert relative_imports({"gan": "from . import backend"}) == ["gan"]
+
+
+# --- the size of the house ---
+
+ROOT = {"__init__", "__main__", "arguments", "backend", "cyclegan", "files", "gan", "gradcheck", "losses", "models",
+        "optimizers", "penalties", "plots", "regularizers", "translation"}
+
+
+def test_the_root_is_the_mathematics():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == ROOT and len(ROOT) <= 15
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {"cli", "datasets", "engine", "layers", "metrics", "training"}
+
+
+def too_long(sources):
+    return [f"{name}: {len(text.splitlines())} lines" for name, text in sources.items() if len(text.splitlines()) > 220]
+
+
+def test_no_file_is_longer_than_220_lines():
+    assert too_long(SOURCES) == []
+    assert too_long({"long": 221 * "x = 1\n", "short": 220 * "x = 1\n"}) == ["long: 221 lines"]

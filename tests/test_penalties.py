@@ -76,7 +76,6 @@ def test_most_layers_are_differentiable_twice():
         Dense, Conv2D, ConvTranspose2D, LeakyReLU, ReLU, Tanh, Sigmoid, Flatten, Reshape, Dropout, LayerNorm, InstanceNorm}
 
 
-@pytest.mark.slow_on("standin", "shards")
 @pytest.mark.parametrize("penalty", PENALTIES)
 @every_critic
 def test_the_gradient_of_the_penalty_in_every_parameter(backend, name, penalty):

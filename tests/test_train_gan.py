@@ -15,6 +15,7 @@ import pytest
 
 import minigan as mg
 from minigan import files, plots, training
+from minigan.cli.sample import walk
 from minigan.engine.threads import workers
 from minigan.training import checkpoint
 
@@ -310,7 +311,7 @@ def test_sample_draws_from_a_saved_run(capsys, tmp_path, data):
 
 def test_the_walk_keeps_the_length_of_the_noise():
     start, end = np.random.default_rng(0).standard_normal((2, 100))
-    walked = sample.walk(start, end, 7)
+    walked = walk(start, end, 7)
     np.testing.assert_allclose(walked[[0, -1]], [start, end])
     lengths = np.linalg.norm(walked, axis=1)
     assert lengths.min() > 0.95 * min(lengths[0], lengths[-1])

@@ -28,12 +28,12 @@ class Batch:
         self.barrier = threading.Barrier(size)
 
 
-def enter(batch, shard):
+def enter(batch, shard) -> None:
     """This thread works on this shard from now on; on none if `batch` is None."""
     _here.batch, _here.shard = batch, shard
 
 
-def batch_here():
+def batch_here() -> Batch | None:
     """The Batch, of one shard or more, that this thread works on, or None."""
     return getattr(_here, "batch", None)
 
@@ -43,7 +43,7 @@ def shard_here() -> int:
     return _here.shard if batch_here() else 0
 
 
-def sum_over_shards(value):
+def sum_over_shards(value) -> Any:
     """The sum of `value` (a number, an array, a list) over the shards of the batch, the same bits for all; where it is not
     cut, the value itself."""
     batch = batch_here()

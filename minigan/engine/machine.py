@@ -11,7 +11,7 @@ from minigan.engine.threads import workers
 AVX512_KERNELS = ("skylakex", "cooperlake", "sapphirerapids")     # OpenBLAS' names
 
 
-def blas():
+def blas() -> tuple[str, str, int] | None:
     """(name and version, kernel, threads) of the BLAS that NumPy uses, as threadpoolctl sees it; None if it sees none."""
     for library in controller().info():
         if library["user_api"] == "blas":

@@ -33,10 +33,11 @@ def run(function, size, blas_threads=1):
             other.result()
         raise
     finally:
-        enter(None, None)
         try:
+            enter(None, None)
             release_blas(batch)
         except BaseException:                  # Ctrl-C again, and right here
+            enter(None, None)
             release_blas(batch)
             raise
     errors = [error for _, error in outcomes if error is not None]

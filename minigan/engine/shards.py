@@ -89,7 +89,7 @@ def double_backward_over_shards(double_backward):
     return of_the_batch
 
 
-def add_gradients(network, sharded, param_grads, function):
+def add_gradients(network, sharded, param_grads, function) -> list:
     """[function(network, samples, cache) for each shard]. The first shard adds into the network's dtheta, the others, through
     twins of the network, into vectors of their own, which are then added to it."""
     size = len(sharded.slices)
@@ -126,7 +126,7 @@ def blas_threads(N, network) -> int:
     return workers() if N * network.size >= WORK_FOR_BLAS else 1
 
 
-def fewest(network):
+def fewest(network) -> int | None:
     """The fewest samples of a shard; None if a layer mixes the samples of a batch, so that it stays whole. A network has
     convolutions if one of its parameters is a kernel (K, K, C, F)."""
     if "mixed" in [layer.samples for _, layer in network.walk()]:
@@ -134,7 +134,7 @@ def fewest(network):
     return FEWEST_IMAGES if any(value.ndim == 4 for _, value, _ in network.parameters()) else FEWEST_ROWS
 
 
-def cut(N, parameters, fewest):
+def cut(N, parameters, fewest) -> list[slice]:
     """Slices of about the same size, one for each worker; or a single one, if `fewest` is None, if a shard would be smaller,
     or if there is too little work: a parameter is used at least once for every sample, so N · parameters is the least number
     of multiply-adds."""

@@ -5,7 +5,8 @@ number that changes from step to step must come as an array, which is written be
 on which the form of the step depends, must be taken again. On the CPU, and where nothing is captured, both are plain calls.
 """
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from minigan import backend
 
@@ -18,13 +19,13 @@ def this_step(function: Callable[[], tuple[float, ...]], dtype) -> tuple:
     return function() if _capture is None else _capture.this_step(function, dtype)
 
 
-def decided(function):
+def decided(function) -> Any:
     """function(); if that is true or false, a captured step is captured anew when it changes."""
     return function() if _capture is None else _capture.decided(function)
 
 
 @contextlib.contextmanager
-def capturing(capture):
+def capturing(capture) -> Iterator:
     """While the block runs, `this_step` and `decided` go to `capture`, the step that is being captured; gives CuPy."""
     global _capture
     _capture = capture

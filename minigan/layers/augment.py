@@ -18,7 +18,7 @@ is right where the transformed images are as real as the others (a face and its 
 
 Source    Zhao, Liu, Lin, Zhu & Han 2020, arXiv:2006.10738 (DiffAugment: brightness, translation, cutout)
 """
-from minigan.backend import asarray, xp
+from minigan.backend import Array, asarray, xp
 from minigan.engine import shard_rng
 from minigan.layers.random_layer import RandomLayer
 
@@ -195,7 +195,7 @@ class Cutout(Augmentation):
         columns = self.cut(W, asarray(rng.integers(W, size=(N, 1, 1, 1))), (W, 1))
         return 1 - rows * columns                                      # (N, H, W, 1) of (N, H, 1, 1) and (N, 1, W, 1)
 
-    def cut(self, size, centre, shape):
+    def cut(self, size, centre, shape) -> Array:
         """1 where the rectangle is, along one axis, else 0."""
         length = int(self.share * size + 0.5)
         place = xp.arange(size).reshape(shape) - centre + length // 2

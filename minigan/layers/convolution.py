@@ -129,7 +129,7 @@ class Conv2D(_Convolution):
         self.dW += conv_weight_grad(v, dy, self.kernel_size, self.stride, self.padding)
         return conv(v, self.W, self.stride, self.padding), None
 
-    def output_shape(self, shape):
+    def output_shape(self, shape) -> tuple[int, ...]:
         N, *sizes, _ = shape
         return N, *(pad_and_count(size, self.kernel_size, self.stride, self.padding)[2] for size in sizes), self.F
 
@@ -174,7 +174,7 @@ class ConvTranspose2D(_Convolution):
         self.dW += conv_weight_grad(dy, v, self.kernel_size, self.stride, self.padding)
         return conv_adjoint(v, self.W, dy.shape, self.stride, self.padding), None
 
-    def output_shape(self, shape):
+    def output_shape(self, shape) -> tuple[int, ...]:
         """H·S and W·S for padding "same"; else the smallest images that the convolution maps onto images of `shape`."""
         K, S, p = self.kernel_size, self.stride, 0 if self.padding == "valid" else self.padding
         N, *sizes, _ = shape

@@ -55,19 +55,19 @@ def central_difference(f: Callable, array: Array, i: int, h: float = 1e-5, middl
     return (above - below) / width, abs(above - 2 * middle + below) / h
 
 
-def sizes(array):
+def sizes(array) -> np.ndarray:
     """How large the steps of each entry may be: its absolute value; something tiny where that is zero; 1 where all are."""
     size = np.abs(array)
     return np.maximum(size, 1e-6 * np.median(size[size > 0])) if size.any() else np.ones(array.shape)
 
 
-def largest(*arrays):
+def largest(*arrays) -> float:
     """The largest absolute value in all of them that is finite; 0 if there is none."""
     return max((np.max(np.abs(array), initial=0, where=np.isfinite(array)) for array in arrays if array.dtype.kind == "f"),
                default=0)
 
 
-def judge(f, middle, array, i, claim, size, typical, largest, h=None, tol=1e-6):
+def judge(f, middle, array, i, claim, size, typical, largest, h=None, tol=1e-6) -> tuple[str, Any, float]:
     """("right", "zero", "wrong", "kink" or "hidden", slope, relative error): what the differences say of the claim ∂f/∂w,
     w being entry i of the array.
 
@@ -109,7 +109,7 @@ def judge(f, middle, array, i, claim, size, typical, largest, h=None, tol=1e-6):
         going_up = hidden
 
 
-def judge_zero(slope_at, slope, size, rounding, limit, tol):
+def judge_zero(slope_at, slope, size, rounding, limit, tol) -> tuple[str, Any, float]:
     """The same where f stays as it is, to rounding, if w moves by its own size."""
     for step in size * 10.0 ** np.arange(1, 10):
         before, (slope, bend, apart, error) = slope, slope_at(step)

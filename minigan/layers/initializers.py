@@ -29,7 +29,7 @@ def he_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.normal(0.0, math.sqrt(2 / math.prod(shape[:-1])), shape)
 
 
-def normal(std: float) -> Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]:
+def normal(std: float = 0.02) -> Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]:
     """W ~ N(0, std²). With std 0.02: Radford, Metz & Chintala 2016 (DCGAN), arXiv:1511.06434, section 4."""
     def draw(rng, shape):
         return rng.normal(0.0, std, shape)

@@ -112,7 +112,7 @@ class Network(Layer):
         return part
 
 
-def belongs_to_a_network(layer):
+def belongs_to_a_network(layer) -> bool:
     """Whether the layer, or one inside it, has its parameters in the theta of a network. A network that is itself free
     may join another network: it takes all of its layers along."""
     inside = () if isinstance(layer, Network) else layer.children.values()

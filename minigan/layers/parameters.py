@@ -121,7 +121,7 @@ class Owner:
 
     # --- how a layer becomes part of a network ---
 
-    def bind(self, theta, dtheta):
+    def bind(self, theta, dtheta) -> None:
         """Move the parameters into this piece of the network's vectors; self.W, self.dW ... become views into it."""
         start = 0
         for name in self.parameter_names:
@@ -136,7 +136,7 @@ class Owner:
             child.bind(theta[start:stop], dtheta[start:stop])
             start = stop
 
-    def with_gradients(self, dtheta):
+    def with_gradients(self, dtheta) -> Any:
         """A copy that shares the parameters and writes its gradients into another vector: what one shard of a batch uses."""
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
@@ -161,7 +161,7 @@ class Owner:
         vars(self).update(state, in_network=False)
 
 
-def layers_in(value):
+def layers_in(value) -> Iterator:
     """Every layer in a value: itself, or those in a list, tuple, set, deque, mapping or array of objects, however deep."""
     if isinstance(value, Owner):
         yield value

@@ -42,14 +42,14 @@ def hypot(a: Array, b: Array, negligible: float) -> Array:
     return xp.where((root > 1e-18) & (root < math.inf), root, xp.hypot(a, b))
 
 
-def average(sum_of, x, M):
+def average(sum_of, x, M) -> Array:
     """sum_of(x) / M; where the sum overflows although the mean does not, sum_of(x / M)."""
     with quiet():
         mean = sum_of(x) / M
     return sum_of(x / M) if overflowed(mean) else mean
 
 
-def centred(x, mean):
+def centred(x, mean) -> tuple[Array, Array]:
     """(x - mean(x), mean(x)), in two rounds.
 
     The mean of numbers about 10,000 is wrong by up to 0.0005, for that is how a float32 of this size is rounded. But their
@@ -63,7 +63,7 @@ def centred(x, mean):
     return x, m + missing
 
 
-def inverse_std(x, mean, eps):
+def inverse_std(x, mean, eps) -> tuple[Array, Array]:
     """(1/√(var + eps), var) with var = mean(x²), for x of mean 0.
 
     Where x² overflows although x does not, var is infinite but its root is a number: that of the mean of (x · tiny)², over

@@ -39,7 +39,7 @@ def classifier_score(p: Array) -> float:
     return math.exp(np.mean([kl(row, marginal) for row in p]))
 
 
-def check_probabilities(name, p):
+def check_probabilities(name, p) -> np.ndarray:
     """p as an array (N, K) in float64, after the refusal of what are no probabilities of N samples."""
     p = np.asarray(to_numpy(p), np.float64)
     if p.ndim != 2 or p.size == 0 or not ((0 <= p) & (p < math.inf)).all():

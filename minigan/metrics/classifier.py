@@ -55,7 +55,7 @@ class Classifier:
         return Verdict(len(np.unique(p.argmax(axis=1))), float((p.max(axis=1) > confidence).mean()))
 
 
-def count_classes(network, x):
+def count_classes(network, x) -> int:
     """How many logits the network gives an image of x."""
     if not hasattr(network, "theta"):
         raise TypeError(f"classifier: expected a network, minigan.Sequential(...), got {brief(network)}")
@@ -86,7 +86,7 @@ class Verdict:
     confident: float
 
 
-def in_portions(function, x, size=1000):
+def in_portions(function, x, size=1000) -> np.ndarray:
     """function(x), on the host; from so many images at a time, to save memory. They must be finite, and at least one."""
     if len(x) == 0:
         raise ValueError("metrics: needs at least one image, got none")

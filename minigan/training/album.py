@@ -28,7 +28,7 @@ def draw_final_pictures(run) -> None:
     film(run)
 
 
-def film(run):
+def film(run) -> None:
     """training.gif, of the pictures in samples/ up to this step that are like samples.png: others may have come there."""
     if not (run.out / "samples.png").exists():    # these samples are none that can be drawn
         return

@@ -3,7 +3,7 @@ import functools
 
 import numpy as np
 
-from minigan.backend import array_module, asarray, host_rng, xp
+from minigan.backend import Array, array_module, asarray, host_rng, xp
 
 
 class Batches:
@@ -25,7 +25,7 @@ def shuffled(n, seed, epoch):
     return host_rng([seed, 0, epoch]).permutation(n)
 
 
-def resident(x, share=0.5):
+def resident(x, share=0.5) -> np.ndarray | Array:
     """The host array x on the device, to stay there, if it takes no more than `share` of the memory that is free; else x
     itself. On the CPU that is the same."""
     if array_module() is np or x.nbytes > share * array_module().cuda.runtime.memGetInfo()[0]:
@@ -33,7 +33,7 @@ def resident(x, share=0.5):
     return asarray(x)
 
 
-def rows(x, index):
+def rows(x, index) -> Array:
     """x[index] on the device, for an index on the host, wherever x is: what `resident` gave. Only what is not on the device is
     copied there, the numbers of the rows or the rows."""
     return asarray(x[index]) if isinstance(x, np.ndarray) else xp.take(x, asarray(index), axis=0)

@@ -112,7 +112,7 @@ def _check_content(content, path):
         raise CheckpointError(f"{path}: expected the arrays that checkpoint.load gives, got {type(content).__name__}")
 
 
-def check_kind(name, there, here, path):
+def check_kind(name, there, here, path) -> None:
     """Raise CheckpointError unless what a checkpoint has under this name is an array of the same kind as the one here."""
     if not isinstance(there, np.ndarray):
         raise CheckpointError(f"{path}: {name} is no array there but {type(there).__name__}")
@@ -126,12 +126,12 @@ def check_kind(name, there, here, path):
         raise CheckpointError(f"{path}: made by another model: {name} is {there} there, {here} here")
 
 
-def parts(names):
+def parts(names) -> set[str]:
     """The parts that arrays of these names belong to: {"G"} for "G.theta"."""
     return {name.split(".")[0] for name in names}
 
 
-def kind(name, value):
+def kind(name, value) -> str:
     """What two arrays of one name must have in common."""
     if name.endswith(".layout"):
         return str(value)

@@ -61,7 +61,7 @@ class Doctor:
 
 # --- what they mean ---
 
-def diagnose(symptoms, history, culprit=None):
+def diagnose(symptoms, history, culprit=None) -> dict[str, str]:
     """{name of an illness: a sentence with its numbers and what to try}, for the last symptoms and all before them."""
     bad = [name for name, value in symptoms.items() if not math.isfinite(value)]
     if bad:
@@ -117,7 +117,7 @@ def collapsed(symptoms, recent, looks):
             "Try --packing, --loss wasserstein with --penalty wgan-gp and --n-critic 5, or a smaller --lr.")
 
 
-def saturated(symptoms, recent):
+def saturated(symptoms, recent) -> str | None:
     """Where real images have many pixels at ±1 G must have as many; it is ill if next to none are left between."""
     if any(1 - look.get("saturated", 0.0) >= 0.1 * (1 - look.get("saturated_real", 0.0)) for look in recent):
         return None

@@ -31,7 +31,7 @@ def finite(x: Array) -> bool:
     return bool(scalar(xp.isfinite(x).all()))
 
 
-def explain(run, recent: dict):
+def explain(run, recent: dict) -> None:
     """Raise FloatingPointError for the last step of a training.Run, with the layer in which it began. The step has spoilt all
     parameters. So the steps since `recent`, a snapshot, are repeated up to it, and each layer's output is looked at."""
     failed, rows = run.step, run.log.waiting[:-1]

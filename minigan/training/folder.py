@@ -1,6 +1,7 @@
 """The folder of a run: whether it is free for a new one, and whether the checkpoint in it is one of this run."""
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def refuse_a_used_folder(out: Path, log: Log) -> None:
                               "choose another folder")
 
 
-def left_behind(out, log):
+def left_behind(out, log) -> Iterator[Path]:
     """The files of another run that this one would write over. A start that was killed before the first step has left
     none that anybody would miss: a log without rows, and the checkpoint of step 0."""
     if log.has_begun():

@@ -12,7 +12,7 @@ def text_of(rows):
     return "".join(",".join(row) + "\r\n" for row in rows).encode()      # the line ends of RFC 4180
 
 
-def is_row(row, step):
+def is_row(row, step) -> bool:
     """Whether these strings are what `flush` writes for this step: its number, and a finite one for each other column."""
     try:
         return (row[0] == str(step) and len(row) == len(COLUMNS)
@@ -27,20 +27,20 @@ class Log:
     def __init__(self, path):
         self.path, self.waiting, self.size, self.checksum = path, [], 0, 0
 
-    def begin(self, rows=()):
+    def begin(self, rows=()) -> None:
         """A new file, with these rows of `read`."""
         text = text_of([COLUMNS, *rows])
         write_whole(self.path, text)
         self.waiting, self.size, self.checksum = [], len(text), zlib.crc32(text)
 
-    def has_begun(self):
+    def has_begun(self) -> bool:
         """Whether there is more in the file than its first line."""
         return self.path.exists() and self.path.read_bytes() != text_of([COLUMNS])
 
     def add(self, row):
         self.waiting.append(row)
 
-    def flush(self, sync=False):
+    def flush(self, sync=False) -> None:
         """Write the rows that wait; with `sync`, they are on the disk on return."""
         text = text_of([str(step), *(f"{value:.9g}" for value in values)] for step, *values in self.waiting)
         with naming(self.path), open(self.path, "r+b") as file:
@@ -52,7 +52,7 @@ class Log:
                 os.fsync(file.fileno())
         self.waiting, self.size, self.checksum = [], self.size + len(text), zlib.crc32(text, self.checksum)
 
-    def rows(self, last, checksum=None):
+    def rows(self, last, checksum=None) -> list:
         """`read`, and ValueError if one of the rows is missing, or if they have another checksum."""
         rows = self.read(last) if last else []
         if len(rows) < last:
@@ -62,7 +62,7 @@ class Log:
             raise ValueError(f"{self.path}: the rows up to step {last} are not those that belong to the checkpoint")
         return rows
 
-    def read(self, last):
+    def read(self, last) -> list:
         """The rows of the steps 1, 2 ... `last`, as lists of strings, as far as each is there, whole and in its place. What
         comes behind, half a line or the zeros of a power cut, does not count.
 
@@ -74,7 +74,7 @@ class Log:
             raise ValueError(f"{self.path}: damaged, byte {error.start} is no text") from None
         if first.removesuffix("\r") != ",".join(COLUMNS):
             raise ValueError(f"{self.path}: its first line is not {','.join(COLUMNS)}")
-        rows = []
+        rows: list = []
         for text in lines[:last][:len(lines) - 1]:     # the last line has no end: if anything is there, it is half a row
             row = text.removesuffix("\r").split(",")
             if not is_row(row, len(rows) + 1):

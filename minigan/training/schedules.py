@@ -13,6 +13,9 @@ from collections.abc import Callable
 
 from minigan.arguments import is_number
 
+      # of the number of a step
+
+
 Schedule = Callable[[int], float]      # of the number of a step
 
 

@@ -1,13 +1,14 @@
 """Ctrl-C without breaking a training step in two."""
 import contextlib
 import signal
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def stop_signal():
+def stop_signal() -> Iterator:
     """While the block runs, Ctrl-C and SIGTERM only raise a flag, so that a step is never cut in two. Gives a function
     that tells whether it is up; a second Ctrl-C stops at once."""
-    up = []
+    up: list = []
 
     def handler(number, frame):
         if up:

@@ -44,10 +44,10 @@ def measure(gan: GAN, real: Array, z: Array, labels: Array | None = None) -> dic
     return dict(zip(symptoms, backend.scalars([xp.asarray(value, "float64") for value in symptoms.values()])))
 
 
-def watch(network, x):
+def watch(network, x) -> tuple[Array, dict]:
     """The network's output for x, in evaluation mode, and {name: alive (C,)} of its ReLU layers. A unit, or for images a
     channel, is alive if it is above zero somewhere in the batch."""
-    alive = {}
+    alive: dict = {}
     for layer in network.layers:
         if isinstance(layer, Sequential):
             x, inside = watch(layer, x)
@@ -61,7 +61,7 @@ def watch(network, x):
     return x, alive
 
 
-def accuracies(loss, logits_real, logits_fake):
+def accuracies(loss, logits_real, logits_fake) -> tuple:
     """The share of real samples above the loss's border between real and fake, and of fakes not above it.
 
     The border is 0 for the cross-entropies (probability 1/2) and for Hinge, 0.5 for LeastSquares (between its targets). Where
@@ -75,7 +75,7 @@ def accuracies(loss, logits_real, logits_fake):
     return (a > xp.median(b)).mean(), (b < xp.median(a)).mean()
 
 
-def mean_distance(x):
+def mean_distance(x) -> Array:
     """The mean distance between two samples of the batch, from ‖x - y‖² = ‖x‖² + ‖y‖² - 2<x, y>."""
     x = x.reshape(len(x), -1).astype("float64")
     x = x - x.mean(axis=0)                             # changes no distance, and makes the differences of squares accurate

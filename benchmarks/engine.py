@@ -31,7 +31,7 @@ def add_whole(C, a, b):
 def without():
     """{part: a context manager in which it is off}"""
     return {
-        "shards": lambda: patch.object(shards, "workers", lambda: 1),
+        "the other threads": lambda: patch.object(shards, "workers", lambda: 1),
         "columns in pieces": lambda: patch.object(pieces, "CPU_BYTES", WHOLE),
         "dW in pieces": lambda: patch.object(dense, "add_product", add_whole),
         "Adam in pieces": lambda: patch.object(pieces, "VECTOR_BYTES", WHOLE),

@@ -15,12 +15,16 @@ says "cannot tell", and the layer does not pass.
 
 Source    the checks of Chainer and of Stanford's CS231n notes, "Gradient checks"
 """
+import copy
+
 import numpy as np
 
 from minigan.backend import Array, asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy, xp
+from minigan.engine import in_shards
 from minigan.layers.differences import Report, compare
 from minigan.layers.differences import central_difference as central_difference
 from minigan.layers.layer import Layer
+from minigan.layers.sequential import Sequential
 
 
 def check_layer(layer: Layer, x: Array, train: bool = True, rng: np.random.Generator | None = None,
@@ -51,6 +55,7 @@ def check_layer(layer: Layer, x: Array, train: bool = True, rng: np.random.Gener
     report = Report(f"{layer} at x {x.shape}, {'training' if train else 'evaluation'}")
     compare(report, lambda: to_numpy(dy * forward()[0]), arrays, analytic, rng, h, tol, entries)
     _check_contract(report, layer, x, dy, cache, analytic, train)
+    _check_shards(report, layer, x, dy, train)
     report.add("inputs unchanged", 0, _unchanged(before), "nothing may be written into x, y, dy or the cache")
     rewind()
     return report
@@ -136,6 +141,25 @@ def _copies(*things):
 
 def _unchanged(copies):
     return all(to_numpy(array).tobytes() == before for array, before in copies)
+
+
+def _check_shards(report, layer, x, dy, train):
+    """Where a batch is cut into shards, dx must be that of the whole batch, and the gradients of the shards add up to its own.
+    For layers that draw random numbers, or that say that they need the batch whole, there is nothing to compare."""
+    if layer.samples == "mixed" or layer.generators() or len(x) < 2:
+        return
+
+    def passes(shards):
+        network = Sequential(copy.deepcopy(layer))
+        network.zero_grad()
+        with in_shards(shards):
+            _, cache = network.forward(x, train)
+            return to_numpy(network.backward(dy, cache)), to_numpy(network.dtheta).copy()
+
+    same = all(np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max(initial=0)) for a, b in zip(passes(2), passes(1)))
+    sums = "by batch_sum only" if layer.samples == "summed" else "nowhere"
+    report.add("two shards", 0, same, f'must give the numbers of the whole batch: samples = "{layer.samples}" allows sums '
+                                      f"over the batch {sums}")
 
 
 def check_loss(loss, logits_real: Array, logits_fake: Array, h: float | None = None, tol: float = 1e-6) -> Report:

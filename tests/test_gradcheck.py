@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import minigan as mg
 from minigan import losses
 from minigan.backend import asarray, host_rng, to_numpy, xp
+from minigan.engine import batch_sum, channel_sum
 from minigan.gradcheck import Report, central_difference, check_double_backward, check_layer, check_loss, compare
 from minigan.layers import BatchNorm, Dense, Dropout, Layer, ReLU, Sequential, Tanh
 
@@ -464,3 +465,39 @@ def test_the_same_logits_may_stand_for_both_and_have_any_size(scale):
 def test_logits_in_float32_are_refused():
     with pytest.raises(TypeError, match="float64"):
         check_loss(losses.LeastSquares(), some(6, 1).astype("float32"), some(4, 1).astype("float32"))
+
+
+# --- two shards ---
+
+class MeanTaken(Layer):
+    """y = x - the mean over the batch: taken rightly, as BatchNorm takes it, or from the samples of one shard."""
+
+    def __init__(self, samples, total):
+        self.samples, self.total = samples, total
+
+    def mean(self, x):
+        return self.total(x) / batch_sum(len(x)) if self.total is batch_sum else self.total(x) / len(x)
+
+    def forward(self, x, train=True):
+        return x - self.mean(x), None
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        return dy - self.mean(dy) if input_grad else None
+
+
+def two_shards(layer, x):
+    return [row for row in check_layer(layer, x) if row.name == "two shards"]
+
+
+def test_sums_over_the_batch_are_taken_by_batch_sum():
+    x = mg.host_rng(0).standard_normal((5, 3))
+    (right,) = two_shards(MeanTaken("summed", batch_sum), x)
+    assert right.ok
+    for samples in ("summed", "independent"):
+        (wrong,) = two_shards(MeanTaken(samples, channel_sum), x)
+        assert wrong.ok is False and f'samples = "{samples}"' in wrong.detail
+
+
+def test_a_layer_that_says_nothing_of_its_samples_gets_the_batch_whole():
+    report = check_layer(MeanTaken("mixed", channel_sum), mg.host_rng(0).standard_normal((5, 3)))
+    assert report.ok and "two shards" not in [row.name for row in report]

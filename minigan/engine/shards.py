@@ -8,8 +8,10 @@ tell each other is in exchange.py.
 A network of Dense layers gains nothing from small shards: to fetch W takes longer than to multiply a few rows with it. Its
 batch stays whole if a shard would have fewer than 128 rows, and BLAS keeps its own threads if there is much to multiply.
 """
+import contextlib
 import functools
 import weakref
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from minigan.engine.threads import workers
 SMALLEST_WORK = 1_000_000           # multiply-adds; handing a shard to a thread and back takes as long as about that many
 WORK_FOR_BLAS = 100_000_000         # of a whole batch. BLAS' threads meet at every product: for less they save little, and
                                     # on a machine that is busy with other things each meeting waits for the last of them
+_asked_for = None                   # a number of shards, however small; see `in_shards`
 FEWEST_ROWS = 128                   # of a shard in a network of Dense layers
 FEWEST_IMAGES = 2                   # in one with convolutions: an image has many patches, and two make a large product already
 
@@ -138,7 +141,18 @@ def cut(N, parameters, fewest) -> list[slice]:
     """Slices of about the same size, one for each worker; or a single one, if `fewest` is None, if a shard would be smaller,
     or if there is too little work: a parameter is used at least once for every sample, so N · parameters is the least number
     of multiply-adds."""
-    n = workers()
-    if fewest is None or N < n * fewest or N * parameters < n * SMALLEST_WORK:
+    n = _asked_for or workers()
+    if fewest is None or not _asked_for and (N < n * fewest or N * parameters < n * SMALLEST_WORK):
         n = 1
     return [slice(N * i // n, N * (i + 1) // n) for i in range(n)]
+
+
+@contextlib.contextmanager
+def in_shards(n: int) -> Iterator[None]:
+    """While the block runs, a batch is cut into n shards, however small, unless a layer mixes its samples."""
+    global _asked_for
+    before, _asked_for = _asked_for, n
+    try:
+        yield
+    finally:
+        _asked_for = before

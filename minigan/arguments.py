@@ -129,7 +129,7 @@ def check_labels(owner, labels, n, classes=None):
 
 def one_hot(owner, labels, n, classes, dtype):
     """(n, classes): a 1 where the label is, else 0. On a GPU the row of a label that is no class is NaN, as 0/0: it cannot be
-    seen without waiting, and shall not pass in silence."""
+    seen without waiting, and must not pass in silence."""
     check_labels(owner, labels, n, classes)
     check_array(owner, "labels", labels)
     rows = (labels[:, None] == xp.arange(classes)).astype(dtype)

@@ -64,7 +64,7 @@ def use(device: str, tf32: bool | None = None) -> None:
     elif kind == "cuda" and (index.isdecimal() or device == "cuda"):
         _chosen, _device = load_cupy(int(index or 0)), f"cuda:{int(index or 0)}"
         tf32 = os.environ.get("MINIGAN_TF32") == "1" if tf32 is None else tf32
-        _chosen._core.set_compute_type(np.float32, 7 if tf32 else 1)           # of 2-D products; 7: TF32, 1: float32
+        _chosen._core.set_compute_type(np.float32, 7 if tf32 else 1)           # of 2-D products; 7: TF32, 1: the default
         tf32 = _chosen._core.get_compute_type(np.float32) == 7                 # GPUs before Ampere have none; CuPy warns
     else:
         raise ValueError(f'minigan.use: unknown device {device!r}; it takes "cpu", "cuda" or "cuda:N"')

@@ -1,8 +1,8 @@
 """CycleGAN: translation between two kinds of images, A and B, without a single pair that shows which belongs to which.
 
-Two generators, G_AB and G_BA, and a discriminator for each kind. D_B makes G_AB's images look like B, but any image of B would
-do for it, whatever the image a showed. So the way there and back has to lead home, and an image that is of the right kind
-already shall stay as it is:
+Two generators, G_AB and G_BA, and a discriminator for each kind. D_B makes G_AB's images look like B, but it accepts any image
+of kind B, whatever the image a showed. So there and back must return a, and an image that is of the right kind already must
+stay as it is. Here |…| is the mean over all elements:
 
     a ──G_AB──> fake_b ──G_BA──> back_a          cycle · |back_a - a|
                    └──D_B──> logits              adversarial
@@ -12,8 +12,9 @@ G_AB works in three places: on a, on b, and behind G_BA in the cycle of b. Its g
 that of G_BA; each forward pass has a cache of its own and `backward` adds, so the sum makes itself. Two gradients meet at
 fake_b: that through D_B, and the one that comes around the cycle, through G_BA.
 
-Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (least squares, cycle 10, a pool of 50 images, G
-          first), section 5.2 (identity, with half the weight of the cycle)
+Source    Zhu, Park, Isola & Efros 2017, arXiv:1703.10593: eq. 3 and section 4 (least squares, cycle 10, a pool of 50 images),
+          section 5.2 (identity) and the appendix on training (half the weight of the cycle); the order, G first, is that of
+          the authors' program
 """
 import numpy as np
 
@@ -120,7 +121,7 @@ class ImagePool:
         return shown
 
     def state(self) -> dict:
-        """What a checkpoint keeps of the pool, but for its generator."""
+        """What a checkpoint keeps of the pool, except its generator."""
         images = xp.zeros(0, "float32") if self.images is None else self.images[:self.count]
         return {"layout": f"up to {self.size} images", "images": images}
 

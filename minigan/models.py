@@ -33,9 +33,9 @@ DCGAN_INIT = normal(0.02)                              # Radford, Metz & Chintal
 
 def mlp_gan(rng: np.random.Generator, latent_dim: int = 100, image_shape: tuple[int, ...] = (28, 28, 1), *,
             dtype: str = "float32") -> tuple[Sequential, Sequential]:
-    """Dense layers only, as in the first GAN paper.
+    """Dense layers only, of 256, 512 and 1,024 units.
 
-    Source    Goodfellow et al. 2014, arXiv:1406.2661, in the sizes of the common PyTorch tutorial
+    Source    after Goodfellow et al. 2014, arXiv:1406.2661 (there D has maxout and dropout)
     """
     w = dict(rng=rng, dtype=dtype)
     pixels = math.prod(image_shape)
@@ -78,7 +78,8 @@ def dcgan_64(rng: np.random.Generator, latent_dim: int = 100, channels: int = 3,
              dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """A DCGAN for 64 x 64 pixels: 4 x 4 kernels, which stride 2 divides: patches overlap evenly.
 
-    Source    the functional Keras tutorial (there without the tanh, which images in [-1, 1] need); arXiv:1511.06434
+    Source    Radford et al. 2016, arXiv:1511.06434, made smaller. Common versions of it end without the tanh, which images in
+              [-1, 1] need
     """
     w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
     n = dict(dtype=dtype)
@@ -98,7 +99,7 @@ def dcgan_64_stem(rng: np.random.Generator, latent_dim: int = 100, channels: int
                   dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """A DCGAN for 64 x 64 pixels whose noise first goes through four Dense layers. Meant for the LeastSquares loss.
 
-    Source    the sequential Keras tutorial (there with a sigmoid before the squares, which would kill the gradient)
+    Source    common in tutorials, with a sigmoid before the squares, which makes the gradient vanish; here without
     """
     w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
     n = dict(momentum=0.8, dtype=dtype)
@@ -137,8 +138,8 @@ def pacgan_toy(rng: np.random.Generator, latent_dim: int = 2, packing: int = 1, 
                dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """The networks of PacGAN's experiments with points in the plane; D looks at `packing` points at once.
 
-    Source    Lin et al. 2018, arXiv:1712.04086, section 4.1; sizes, weights and BatchNorm's momentum as in its program,
-              https://github.com/fjxmlzn/PacGAN
+    Source    Lin et al. 2018, arXiv:1712.04086, the experiments on synthetic data; sizes, weights and BatchNorm's momentum as
+              in its program, https://github.com/fjxmlzn/PacGAN
     """
     w = dict(rng=rng, dtype=dtype, initializer=normal(0.02))
     n = dict(momentum=0.95, eps=1e-4, dtype=dtype)
@@ -162,7 +163,7 @@ def build(name: str, rng: np.random.Generator, sample_shape: Sequence[int], clas
     """(G, D) of the model of this name, for samples of this shape: (H, W, channels), or (2,) for points in the plane.
 
     classes    of a conditional GAN (minigan/gan.py): G takes a longer z, D more channels, for the one-hot label
-    packing    D judges so many samples at once (minigan/layers/pack.py)
+    packing    the number of samples that D judges at once (layers.Pack)
     """
     check_whole("models.build", 0, classes=classes)
     check_whole("models.build", 1, packing=packing)

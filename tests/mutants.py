@@ -4,7 +4,7 @@
     python tests/mutants.py minigan/layers --sample 100 --seed 1       100 of the changes of a folder, drawn
 
 Each change turns one operator, constant, sign, condition or function into its neighbour (`other`), on the syntax tree. It is
-written into a copy of the repository in a temporary folder, and the tests of that file run there as README's first command
+written into a copy of the repository in a temporary folder, and the tests of that file run there as README's second command
 runs them, without PyTorch, CuPy and MNIST. A survivor is a change that no test notices: either a test is missing, or the
 change makes no difference to any number, and then EQUIVALENT says why. (test_mutations.py tests the checks of the layers in
 the same spirit, with mistakes of a whole formula.)
@@ -38,50 +38,56 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The tests of a file, the cheap and telling first; of those not listed here, tests/test_<name>.py.
 TESTS = {
-    "sums.py": "test_sums test_optimizers test_rules",
-    "signs.py": "test_doctor", "frechet.py": "test_metrics", "metrics.py": "test_metrics test_translation",
-    "columns.py": "test_convolution test_columns", "gan.py": "test_gan test_gan_options",
-    "models.py": "test_models test_pacgan",
-    "layers/layer.py": "test_layers test_sequential test_gradcheck", "layers/dense.py": "test_layers",
+    "engine/sums.py": "test_sums test_layers", "engine/exchange.py": "test_accelerate test_shards",
+    "engine/shards.py": "test_shards test_accelerate", "engine/pieces.py": "test_accelerate test_convolution test_shards",
+    "engine/kernels.py": "test_patches", "training/symptoms.py": "test_doctor",
+    "metrics/classifier.py": "test_metrics", "metrics/classes.py": "test_metrics", "metrics/points.py": "test_metrics",
+    "metrics/distance.py": "test_metrics", "datasets/points.py": "test_datasets", "datasets/handwriting.py": "test_datasets",
+    "datasets/folder.py": "test_datasets", "gan.py": "test_gan test_gan_options", "models.py": "test_models test_pacgan",
+    "losses.py": "test_losses test_translation test_metrics",
+    "layers/parameters.py": "test_layers test_sequential test_gradcheck", "layers/dense.py": "test_layers",
+    "layers/network.py": "test_sequential test_layers", "layers/statistics.py": "test_sums test_optimizers test_regularizers",
     "layers/activations.py": "test_layers test_mutations", "layers/maxout.py": "test_pacgan test_layers test_sums",
-    "layers/noise.py": "test_noise test_layers", "layers/pack.py": "test_pacgan test_layers",
-    "layers/residual.py": "test_layers test_penalties", "layers/resize.py": "test_layers test_penalties test_sums",
-    "layers/dropout.py": "test_layers", "layers/normalization.py": "test_sums test_batchnorm test_layers",
+    "layers/noise.py": "test_noise test_layers", "layers/patches.py": "test_convolution",
+    "layers/residual.py": "test_layers test_penalties", "layers/shape.py": "test_pacgan test_layers test_penalties test_sums",
+    "layers/dropout.py": "test_layers", "layers/batch_norm.py": "test_sums test_batch_norm test_layers",
     "layers/augment.py": "test_augment test_layers", "layers/convolution.py": "test_convolution test_layers",
     "layers/sample_norm.py": "test_sums test_layers test_penalties", "layers/random_layer.py": "test_layers",
-    "layers/spectral_norm.py": "test_spectral_norm test_layers",
+    "layers/spectral_norm.py": "test_spectral_norm test_layers", "layers/differences.py": "test_gradcheck",
     "layers/sequential.py": "test_sequential test_layers test_penalties",
 }
 
 # Files with code that runs on a GPU only, and so on the stand-in.
-ON_GPU = {"minigan/columns.py", "minigan/sums.py", "minigan/layers/joined.py"}
+ON_GPU = {"minigan/engine/kernels.py", "minigan/engine/sums.py"}
 
 TINY = "any number as tiny would do"
 
 # What no test can notice, as "file: before -> after", and why.
 EQUIVALENT = {
-    "sums.py: while M > 4: -> while M >= 4:": "the last four rows are added either way",
-    "sums.py: M == 4 * n -> M == 4 / n": "nothing is then put behind the sums",
-    "layers/normalization.py: total(x.size // self.C) -> total(x.size / self.C)": "the same number",
+    "engine/sums.py: while M > 4: -> while M >= 4:": "the last four rows are added either way",
+    "engine/sums.py: M == 4 * n -> M == 4 / n": "nothing is then put behind the sums",
+    "layers/batch_norm.py: batch_sum(x.size // self.C) -> batch_sum(x.size / self.C)": "the same number",
     "layers/dropout.py: (noise >= rate).astype -> (noise > rate).astype": "one draw in 2 ** 24",
     "penalties.py: g = (0.5 * gamma / len(ones)) ** 0.5 * g -> g = -((0.5 * gamma / len(ones)) ** 0.5 * g)": "it is squared",
-    "schedules.py: math.cos(math.pi * t) -> math.cos(-(math.pi * t))": "the cosine of either is the same",
-    "metrics.py: p.sum() == 0 -> p.mean() == 0": "both are 0 for zeros only",
-    "metrics.py: q.sum() == 0 -> q.mean() == 0": "both are 0 for zeros only",
-    "metrics.py: marginal = p.mean(axis=0) -> marginal = p.sum(axis=0)": "kl divides by the sum",
-    "metrics.py: xp.where(right == 0, 0.0, log_p) -> xp.where(right == 0, 1.0, log_p)": "times right, which is 0 there",
-    "metrics.py: :1 -> :2": "two images get as many logits each as one",
+    "training/schedules.py: math.cos(math.pi * t) -> math.cos(-(math.pi * t))": "the cosine of either is the same",
+    "metrics/classes.py: p.sum() == 0 -> p.mean() == 0": "both are 0 for zeros only",
+    "metrics/classes.py: q.sum() == 0 -> q.mean() == 0": "both are 0 for zeros only",
+    "metrics/classes.py: marginal = p.mean(axis=0) -> marginal = p.sum(axis=0)": "kl divides by the sum",
+    "losses.py: xp.where(right == 0, 0.0, log_p) -> xp.where(right == 0, 1.0, log_p)": "times right, which is 0 there",
+    "metrics/classifier.py: :1 -> :2": "two images get as many logits each as one",
     "translation.py: (0.0 * fidelity, self.weight * fidelity, self.weight * dfake) -> "
     "(-(0.0 * fidelity), self.weight * fidelity, self.weight * dfake)": "-0 is 0",
     "cyclegan.py: self.parts.get('identity', 0.0) -> self.parts.get('identity', 1.0)": "times the weight, which is 0 then",
     "cyclegan.py: self.size and self.rng.random() < 0.5 -> self.size and self.rng.random() <= 0.5": "one draw in 2 ** 53",
     "cyclegan.py: xp.zeros(0, 'float32') if self.images is None else self.images[:self.count] -> "
     "xp.ones(0, 'float32') if self.images is None else self.images[:self.count]": "there are none",
-    "datasets.py: timeout=30 -> timeout=31": "a second more or less", "datasets.py: timeout=30 -> timeout=29": "the same",
-    "datasets.py: usedforsecurity=False -> usedforsecurity=True": "the sum is the same",
-    "datasets.py: 'truncated' if len(data) < start + math.prod(shape) else 'too long' -> "
+    "datasets/handwriting.py: timeout=30 -> timeout=31": "a second more or less",
+    "datasets/handwriting.py: timeout=30 -> timeout=29": "the same",
+    "datasets/handwriting.py: usedforsecurity=False -> usedforsecurity=True": "the sum is the same",
+    "datasets/handwriting.py: 'truncated' if len(data) < start + math.prod(shape) else 'too long' -> "
     "'truncated' if len(data) <= start + math.prod(shape) else 'too long'": "asked only where they differ",
-    "frechet.py: U * np.sqrt(values.clip(min=0)) @ U.T -> -(U * np.sqrt(values.clip(min=0))) @ U.T": "S C S is that of -S",
+    "metrics/distance.py: U * np.sqrt(values.clip(min=0)) @ U.T -> -(U * np.sqrt(values.clip(min=0))) @ U.T":
+    "S C S is that of -S",
 }
 
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div,
@@ -261,7 +267,7 @@ class Copy:
         sys.path[0] = str(self.folder)
         sys.modules |= {"torch": None, "cupy": None}
         os.environ |= {"PYTHONPATH": sys.path[0], "MINIGAN_DATA": "", "XDG_CACHE_HOME": sys.path[0], "MPLBACKEND": "Agg"}
-        return pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments], plugins=plugins)
+        return pytest.main(["-x", "-q", "-n", "0", "-m", "", "-p", "no:cacheprovider", *arguments], plugins=plugins)
 
     def survivors(self, file, found, numpy_only):
         """Those of the changes of a file that no test of it notices."""

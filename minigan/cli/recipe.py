@@ -42,7 +42,7 @@ STABILIZERS = {
     "label_smoothing": (0.0, "D is asked for 1 minus this on real samples; usually 0.1"),
     "augment": ("", f"what D sees, real and fake: {','.join(AUGMENTATIONS)}"),
     "augment_real": ("", "the same for the real samples alone"),
-    "packing": (1, "D judges so many samples at once (PacGAN)"),
+    "packing": (1, "the number of samples that D judges at once (PacGAN)"),
     "ema": (0.0, "keep a moving average of G with this weight of the old value, and sample from it; often 0.999"),
     "clip_value": (0.0, "clip every entry of the gradients to this"),
     "clip_norm": (0.0, "shorten gradients that are longer than this"),

@@ -32,7 +32,7 @@ def parse_arguments(argv):
     add("--capture", action="store_true", help="on a GPU, run a step of D and G together as one CUDA graph")
     add("--threads", type=int, help="how many shards a batch is cut into (default: MINIGAN_THREADS, or one a core)")
     add("--seed", type=int, help="of weights, noise and the order of the data (default: 0)")
-    add("--seeds", type=int, help="so many runs, with seeds from --seed on, and a table of their mean, spread and best")
+    add("--seeds", type=int, help="a number of runs, with seeds from --seed on, and a table of their mean, spread and best")
     add("--sample-every", type=int, help="steps between two pictures, the frames of the film (default: 100)")
     add("--save-every", type=int, help="steps between two checkpoints (default: 1000)")
     add("--doctor-every", type=int, help="steps between two looks at the health of the GAN; 0: none (default: 100)")

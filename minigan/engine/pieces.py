@@ -22,7 +22,7 @@ VECTOR_BYTES = 1 << 19          # of one vector; a step of Adam works on four, a
 
 
 def pieces(N, bytes_each):
-    """Slices that cut N things, of so many bytes each, into pieces."""
+    """Slices that cut N things, each of `bytes_each` bytes, into pieces."""
     n = max(1, (CPU_BYTES if device() == "cpu" else GPU_BYTES) // bytes_each)
     return [slice(i, min(i + n, N)) for i in range(0, N, n)]
 

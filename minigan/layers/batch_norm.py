@@ -21,7 +21,7 @@ Added up, with x - mean = x_hat / inv_std, so that stages 3 and 2 give - inv_std
     dx = inv_std · ( dx_hat - mean(dx_hat) - x_hat · mean(dx_hat · x_hat) )
        = gamma · inv_std · ( dy - dbeta / M - x_hat · dgamma / M )
 
-Why it must be so: adding a constant to x, or scaling x around its mean, does not change y (but for eps). So the gradient
+Why it must be so: adding a constant to x, or scaling x around its mean, does not change y (up to eps). So the gradient
 has no component along those two directions, the constant vector and x_hat: the two subtractions take them out. (Along x_hat a
 little is left, the part eps / (var + eps), because eps makes y feel the scale of x slightly.)
 """

@@ -4,7 +4,7 @@ Moving one entry w by ± h shows the slope of f,
 
     ∂f/∂w ≈ (f(w + h) - f(w - h)) / 2h          wrong by h² f‴/6 (curvature) and by about ε |f| / h (rounding), ε = 2e-16
 
-With h = 1e-5 |w| both are about 1e-10 of the slope, if all numbers are near 1; so a claim that is 1e-6 apart is wrong. Other
+With h = 1e-5 |w| both are about 2e-11, if w, f and its derivatives are near 1; so a claim that is 1e-6 apart is wrong. Other
 numbers need another h. Where f is 1e9 and the slope 1, rounding hides the slope until h is larger; where f bends within h, h
 must be smaller. So `judge` compares claim and slope, and goes on from h to h:
 
@@ -42,7 +42,7 @@ def central_difference(f: Callable, array: Array, i: int, h: float = 1e-5, middl
     index = np.unravel_index(int(i), array.shape)
     value = scalar(array[index])
     middle = f() if middle is None else middle
-    width = (value + h) - (value - h)                       # 2h, but for the rounding of value ± h
+    width = (value + h) - (value - h)                       # 2h, up to the rounding of value ± h
     if width == 0:
         raise ValueError(f"central_difference: h = {h:g} is too small to move an entry of {value:g}")
     try:
@@ -72,9 +72,9 @@ def judge(f, middle, array, i, claim, size, typical, largest, h=None, tol=1e-6) 
     w being entry i of the array.
 
     middle   f() as it is
-    typical  what stands for the sum of the terms where f() is one number: the largest claim of the array
+    typical  what replaces the sum of the terms where f() is one number: the largest claim of the array
     largest  claim of all arrays: the rounding of this one may be ε of it
-    h        the smallest step, if 1e-5 of the size shall not be the first
+    h        the smallest step, if it is not to begin with 1e-5 of the size
     """
     def slope_at(step):
         slopes, bends = central_difference(f, array, i, step, middle)

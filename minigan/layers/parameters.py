@@ -102,7 +102,7 @@ class Owner:
 
     @contextlib.contextmanager
     def keep_states(self) -> Iterator[None]:
-        """After the block the states are what they were before: for a forward pass in training that shall leave no trace."""
+        """After the block the states are what they were before: for a forward pass in training that must leave no trace."""
         before = [(value, value.copy()) for _, value in self.states()]
         try:
             yield

@@ -68,7 +68,8 @@ def stacked_modes(images: np.ndarray, classifier: Classifier) -> StackedModes:
 
     The classifier, of single digits (N, H, W, 1), looks at one channel at a time; the most probable class counts, however
     sure, and one image is enough for a mode. Both numbers need many samples: of N perfect ones about 1000 (1 - e^(-N/1000))
-    modes show, and the KL is about 999 / 2N. Two protocols are in use, with classifiers that differ from paper to paper:
+    modes show, and the KL is about 999 / 2N, for N far above 1,000. Two protocols are in use, with classifiers that
+    differ from paper to paper:
 
     VEEGAN's        Srivastava et al. 2017, arXiv:1705.07761; in PacGAN's program (Lin et al. 2018, arXiv:1712.04086): a full
                     DCGAN on a fixed set of 128,000 triples, 100,000 steps of batch 64, then 26,000 samples

@@ -87,7 +87,7 @@ class Verdict:
 
 
 def in_portions(function, x, size=1000) -> np.ndarray:
-    """function(x), on the host; from so many images at a time, to save memory. They must be finite, and at least one."""
+    """function(x), on the host; `size` images at a time, to save memory. They must be finite, and at least one."""
     if len(x) == 0:
         raise ValueError("metrics: needs at least one image, got none")
     check_finite("metrics", x, "the images")

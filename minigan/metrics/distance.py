@@ -4,8 +4,9 @@ Both clouds are taken for Gaussians, N(m₁, C₁) and N(m₂, C₂), whose dist
 
     d² = ‖m₁ - m₂‖² + tr(C₁ + C₂ - 2 (C₁ C₂)^½)
 
-C₁ C₂ is not symmetric, and its root is delicate to compute. But with the symmetric root S = C₁^½ the matrix S C₂ S has the
-same eigenvalues λ (C₁ C₂ = S (S C₂ S) S⁻¹), is symmetric, and no λ is negative. The trace of a root is all that is needed:
+with covariances that divide by N - 1. C₁ C₂ is not symmetric, and its root is delicate to compute. But AB and BA have the same
+non-zero eigenvalues. So with the symmetric root S = C₁^½ the products S (S C₂) and (S C₂) S have the same λ; the second is
+symmetric, and no λ is negative. The trace of a root is all that is needed:
 
     tr (C₁ C₂)^½ = tr (S C₂ S)^½ = Σ √λ
 
@@ -55,7 +56,7 @@ class Frechet:
 
 def frechet(classifier: Classifier, fake: np.ndarray, real: np.ndarray) -> Frechet:
     """The distance of fake images from real ones, with that of real from other real ones beside it: what perfect fakes would
-    get. For of few samples no distance is 0: both are taken with the same number of images, as many as possible.
+    get. With few samples the distance is never 0. So both are taken with the same number of images, as many as possible.
 
     Every second real image is the reference; as many of the others, and of the fakes, are compared with it.
     """

@@ -24,7 +24,7 @@ def modes(points: Array, centres: Array, sigma: float, fewest: int = 1) -> Modes
     sigma is the standard deviation of a mode along each axis; centres are (modes, d).
     Of the mixture itself, in the plane, 1 - e^(-4.5) = 98.9 % are of high quality.
     Source    VEEGAN, Srivastava et al. 2017, arXiv:1705.07761, section 5.1; reverse_kl: PacGAN, Lin et al. 2018,
-              arXiv:1712.04086, section 4.1
+              arXiv:1712.04086, the experiments on synthetic data
     """
     points, centres = (np.asarray(to_numpy(x), np.float64) for x in (points, centres))
     if points.ndim != 2 or centres.ndim != 2 or points.shape[1] != centres.shape[1] or not points.size or not len(centres):
@@ -42,7 +42,7 @@ def modes(points: Array, centres: Array, sigma: float, fewest: int = 1) -> Modes
 def psnr(y: Array, target: Array, peak: float = 2.0) -> float:
     """Peak signal-to-noise ratio in decibels, 10 log10(peak² / mean squared error), the mean over the images.
 
-    Higher is nearer; 6 dB are half the error. It does not see whether an image looks natural.
+    Higher is nearer; 6 dB more are half the root mean square error. It does not see whether an image looks natural.
     Shapes    y, target (N, ...) -> a float, inf if an image is met exactly
     Units     peak is the range of a pixel: 2 for [-1, 1]
     Errors    ValueError for arrays of different shapes, without an image, or not finite

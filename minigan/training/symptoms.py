@@ -3,7 +3,8 @@
     accuracy_real, accuracy_fake   the share of real samples, and of fakes, that D judges rightly (`accuracies`)
     spread                         the standard deviation of all logits: near 0, D says the same of everything
     loss_G                         not for critics (Wasserstein, Hinge), where it is a mean score, which has no zero
-    push                           Σ |∂loss_G/∂logit|: about 1 while G is told to move, near 0 where its loss is flat
+    push                           Σ |∂loss_G/∂logit|, near 0 where G's loss is flat: 1 for Wasserstein and Hinge, the mean of
+                                   |b - 1| for LeastSquares, 1/2 at b = 0 for NonSaturating
     gradient_G, gradient_D         the norm of the gradient that the last training step left in dtheta
     diversity                      the mean distance between two fakes, over that between two real samples
     saturated, saturated_real      the share of pixels beyond ±0.99 in the fakes, and in real images (white paper is at 1)

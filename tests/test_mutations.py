@@ -338,6 +338,7 @@ def with_formula(layer, mode, gradient, formula):
         return dx
 
     layer.forward, layer.backward = forward_that_keeps_x_and_y, backward_by_formula
+    layer.samples = "mixed"                    # the formulas are those of the whole batch
     return layer
 
 

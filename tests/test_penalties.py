@@ -134,7 +134,7 @@ def test_forgetting_the_way_down_shows_in_curved_critics_only():
 @pytest.mark.parametrize("penalty", ["gradient_norm", "r1"])
 def test_in_shards_as_whole(request, name, penalty):
     if "Dropout" in name:
-        pytest.skip("other shares draw other masks")
+        pytest.skip("other shards draw other masks")
 
     def gradient():
         D, real, fake, epsilon = critic(name)

@@ -132,9 +132,11 @@ def blas_threads(N, network) -> int:
 def fewest(network) -> int | None:
     """The fewest samples of a shard; None if a layer mixes the samples of a batch, so that it stays whole. A network has
     convolutions if one of its parameters is a kernel (K, K, C, F)."""
-    if "mixed" in [layer.samples for _, layer in network.walk()]:
+    layers = [layer for _, layer in network.walk()]
+    if any(layer.samples == "mixed" for layer in layers):
         return None
-    return FEWEST_IMAGES if any(value.ndim == 4 for _, value, _ in network.parameters()) else FEWEST_ROWS
+    kernels = (getattr(layer, name).ndim == 4 for layer in layers for name in layer.parameter_names)
+    return FEWEST_IMAGES if any(kernels) else FEWEST_ROWS
 
 
 def cut(N, parameters, fewest) -> list[slice]:

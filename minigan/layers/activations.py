@@ -24,7 +24,7 @@ class LeakyReLU(Layer):
     """Positive numbers pass, negative ones are scaled by the slope alpha.
 
     Shapes    x, y any
-    Forward   y = x where x > 0, else alpha·x;  for 0 ≤ alpha ≤ 1 that is max(x, alpha·x)
+    Forward   y = x where x > 0, else alpha·x;  for 0 ≤ alpha ≤ 1 that is max(x, alpha·x), for alpha = 0 max(x, 0)
     Backward  dx = dy where x > 0, else alpha·dy
     Cache     where x > 0: true or false for each element
     Double    u = v where x > 0, else alpha·v      s: none, f'' = 0 on both sides of the kink

@@ -172,8 +172,8 @@ class Brightness(Augmentation):
 
 
 class Cutout(Augmentation):
-    """In every image a rectangle is set to zero: `share` of its height and of its width, centred on any pixel. So a share of
-    0.5 removes at most a quarter of the area.
+    """In every image a rectangle is set to zero: `share` of its height and of its width, rounded to pixels and centred on any
+    pixel. So a share of 0.5 removes at most a quarter of the area.
 
     Shapes    x, y (N, H, W, C)
     Forward   y = mask · x, with mask 0 in the rectangle and 1 elsewhere; near the edge a part of it falls outside

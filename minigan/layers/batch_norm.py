@@ -54,10 +54,11 @@ def normalized_backward(dy, x_hat, inv_std, gamma, dbeta, dgamma, M):
 class BatchNorm(Layer):
     """Every channel gets mean beta and standard deviation |gamma| · √(var / (var + eps)), nearly |gamma|, over the batch.
 
-    Shapes    x, y (N, ..., C);  gamma, beta (C,);  one statistic a channel, over the M values on all other axes
+    Shapes    x, y (N, ..., C);  gamma, beta (C,);  one statistic a channel, over the M values on all other axes; in training
+              M must be above 1, or there is no variance
     Forward   x_hat = (x - mean) · inv_std,  inv_std = 1/√(var + eps);  y = gamma · x_hat + beta
               var divides by M (biased). In evaluation mean and var are the running ones, which training moves by
-              running = momentum · running + (1 - momentum) · batch
+              running = momentum · running + (1 - momentum) · batch, once per batch (`move_running`)
     Backward  dx = gamma · inv_std · (dy - dbeta/M - x_hat · dgamma/M)      dgamma = Σ dy · x_hat      dbeta = Σ dy
               In evaluation mean and var are constants: dx = gamma · inv_std · dy
     Cache     x_hat, inv_std, and whether it was training

@@ -14,7 +14,7 @@ class Dropout(RandomLayer):
     """In training, every element is dropped with probability `rate`; in evaluation all pass unchanged.
 
     Shapes    x, y any
-    Forward   y = mask · x, with mask = 0 (probability rate) or 1/(1 - rate), drawn anew at each call
+    Forward   y = mask · x, with mask = 0 where r < rate, else 1/(1 - rate); r ~ U(0, 1) drawn anew at each call, in float32
     Backward  dx = mask · dy
     Cache     mask; None in evaluation and for rate 0
     Double    u = mask · v, of the same mask      s: none

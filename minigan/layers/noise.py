@@ -8,7 +8,7 @@ class InstanceNoise(RandomLayer):
     """In training, Gaussian noise of standard deviation sigma on every element; in evaluation x passes unchanged.
 
     Shapes    x, y any
-    Forward   y = x + sigma · n, with n ~ N(0, 1) drawn anew at each call; sigma = 0 draws nothing and y is x itself
+    Forward   y = x + sigma · n, with n ~ N(0, 1) drawn anew at each call, in float32; sigma = 0 draws nothing, y is x
     Backward  dx = dy
     Cache     shape and dtype of x
     Double    u = v      s: none

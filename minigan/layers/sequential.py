@@ -8,7 +8,8 @@ class Sequential(Network):
 
     Shapes    those of the first layer's x and of the last one's y
     Forward   x_l = f_l(x_{l-1})
-    Backward  the chain rule from the last layer to the first: dx_{l-1} = backward of f_l at dx_l
+    Backward  the chain rule from the last layer to the first: dx_{l-1} = backward of f_l at dx_l. Without input_grad it ends
+              at the first layer that has parameters, and does nothing if none has or param_grads is false
     Cache     the caches of the layers, in their order
     Double    up:   g_l, what each layer's backward is given, is found again from dy;  v_l, s_l = double_backward of f_l at
                     v_{l-1}, from the first layer to the last;  u = v_L

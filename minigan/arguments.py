@@ -71,7 +71,7 @@ def check_in_front_of_D(name, network):
 
 
 def length_of_z(G, latent_dim, classes):
-    """latent_dim. If G begins with a Dense layer, that takes z and the classes of the label, and so tells it."""
+    """latent_dim. If G begins with a Dense layer, that takes z and the classes of the label, from which it follows."""
     I = getattr(G[0], "I", None)
     if I is not None:
         found = I - classes
@@ -153,7 +153,7 @@ def check_alike(owner, y, target):
 
 
 def check_between(owner, name, x, low, high):
-    """Raise unless all numbers of the array x are from low to high; on a GPU, nobody looks."""
+    """Raise unless all numbers of the array x are from low to high; on a GPU they are not looked at."""
     if isinstance(x, np.ndarray) and not ((low <= x) & (x <= high)).all():
         raise ValueError(f"{owner}: {name} must be numbers from {low} to {high}, got {x.min()} to {x.max()}")
 
@@ -182,7 +182,7 @@ def check_samples(owner, real, fake):
     numbers."""
     check_batch(owner, real=real)
     if not hasattr(getattr(real, "dtype", None), "kind") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
-        return                                         # D says what else a batch must be
+        return                                         # D checks what else a batch must be
     shape = real.shape[1:]
     remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",
                 (*shape, 1): "; x[..., None] adds an axis of channels",

@@ -48,7 +48,7 @@ def use(device: str, tf32: bool | None = None) -> None:
     """Choose where all arrays live from now on: "cpu", "cuda" (its first GPU) or "cuda:1".
 
     tf32  on a GPU, let matrix products round their factors to TF32 (10 bits behind the point, where float32 has 23; the sums
-          stay float32): several times as fast on an NVIDIA GPU since Ampere. PyTorch's convolutions do so unless told not to.
+          stay float32): several times as fast on an NVIDIA GPU since Ampere. PyTorch's convolutions do so by default.
           Without it the environment variable MINIGAN_TF32, 1 or 0, decides, else it is off
 
     Call it before building networks: arrays that exist already stay where they are. Without a call the environment
@@ -72,7 +72,7 @@ def use(device: str, tf32: bool | None = None) -> None:
 
 
 def load_cupy(index: int) -> Any:
-    """CuPy, with this GPU in use. Raises RuntimeError, which says what is missing."""
+    """CuPy, with this GPU in use. Raises RuntimeError, which names what is missing."""
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
@@ -140,7 +140,7 @@ def overflowed(x: Array) -> bool:
 
 
 def synchronize() -> None:
-    """Wait until the device has done all that was asked of it (a GPU works behind the program's back)."""
+    """Wait until the device has finished its work (a GPU runs while the program goes on)."""
     if array_module() is not np:
         array_module().cuda.Device().synchronize()
 

@@ -96,7 +96,7 @@ class ImagePool:
     """
 
     def __init__(self, size, rng):
-        """size 0: no pool. rng: a host generator; nothing of the device is asked for."""
+        """size 0: no pool. rng: a host generator, so that no number is read from the device."""
         check_whole("ImagePool", 0, size=size)
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"ImagePool: rng must be a host generator, minigan.backend.host_rng(seed), got {rng!r}")

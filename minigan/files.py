@@ -20,7 +20,7 @@ except ImportError:                                    # Windows
 
 @contextlib.contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """An OSError in the block names `path`. (A full disk says by itself only that it is full.)"""
+    """An OSError in the block names `path`. (The error of a full disk does not name the file.)"""
     try:
         yield
     except OSError as error:

@@ -160,7 +160,7 @@ class GAN:
         _, cache_before_D, cache_D = cache
         dx = self.D.backward(dlogits, cache_D, param_grads, input_grad)
         if self.classes and input_grad:
-            dx = dx[..., :-self.classes]        # the labels are given, nobody can move them
+            dx = dx[..., :-self.classes]        # the labels are given: G cannot change them
         return self.preprocess_D.backward(dx, cache_before_D) if self.preprocess_D and input_grad else dx
 
     def with_labels(self, x: Array, labels: Array | None) -> Array:

@@ -11,7 +11,7 @@ independently (layers/differences.py). Each entry is judged against its own grad
 dy must be random: with dy = 1, say, a BatchNorm passes whose backward has forgotten the term x_hat · dgamma, because then
 dgamma = Σ x_hat is zero. Not all entries can be compared. At a kink (ReLU at 0) no derivative exists; and where f is 1e12 and
 the gradient 1, its rounding hides the gradient. Such entries are counted. If they are more than half of an array's, its row
-says "cannot tell", and the layer does not pass.
+reads "cannot tell", and the layer does not pass.
 
 Source    the checks of Chainer and of Stanford's CS231n notes, "Gradient checks"
 """
@@ -55,7 +55,7 @@ def check_layer(layer: Layer, x: Array, train: bool = True, rng: np.random.Gener
     report = Report(f"{layer} at x {x.shape}, {'training' if train else 'evaluation'}")
     compare(report, lambda: to_numpy(dy * forward()[0]), arrays, analytic, rng, h, tol, entries)
     _check_contract(report, layer, x, dy, cache, analytic, train)
-    if report.ok:                                           # else wrong gradients are all there is to be said
+    if report.ok:                                           # wrong gradients alone are reported alone
         _check_shards(report, layer, x, dy, train)
     report.add("inputs unchanged", 0, _unchanged(before), "nothing may be written into x, y, dy or the cache")
     rewind()

@@ -63,7 +63,7 @@ def wgan_gp(D: Sequential, real: Array, fake: Array, epsilon: Array, weight: flo
 
     Shapes    real, fake (N, ...);  epsilon (N,), numbers in [0, 1], one a sample
     Why       the best critic has slope 1 on the lines between each fake and the real image that it would be moved to
-              (proposition 1). Which one that is nobody knows, so the lines are drawn between any two
+              (proposition 1). Which one that is, is not known, so the lines are drawn between any two
     """
     for name, x in (("real", real), ("fake", fake), ("epsilon", epsilon)):
         check_array("wgan_gp", name, x)
@@ -92,7 +92,7 @@ def input_gradient(D: Sequential, x: Array, known: int = 0) -> tuple[Array, list
     """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once: with ones as dy, since Σₘ D(xₘ) has at xₙ the gradient of D(xₙ)."""
     for _, layer in D.walk():
         if isinstance(layer, BatchNorm) or type(layer).double_backward is Layer.double_backward:
-            layer.double_backward(None, None, None)    # raises the error that says why, before any gradient is added
+            layer.double_backward(None, None, None)    # raises the error that explains why, before any gradient is added
     logits, cache = D.forward(x)
     check_whole("gradient penalty", 0, known=known)
     if known >= x.shape[-1] or logits.size != len(logits):

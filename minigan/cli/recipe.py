@@ -16,7 +16,7 @@ from minigan.layers.spectral_norm import normalize
 from minigan.training import checkpoint, schedules
 from minigan.training.finite import finite
 
-# What each model trains with unless told otherwise. mlp_gan is tuned for the digits, the DCGANs have their tutorials' Adam.
+# What each model trains with by default. mlp_gan is tuned for the digits, the DCGANs have Adam as it is common for them.
 RECIPES = {
     "mlp_gan": dict(loss="leastsquares", lr=6e-4, beta1=0.5, batch_size=64, steps=2800),
     "dcgan_28": dict(loss="nonsaturating", lr=1e-4, beta1=0.9, batch_size=128, steps=5000),
@@ -39,7 +39,7 @@ STABILIZERS = {
     "weight_clip": (0.0, "clip D's parameters to this after each step (0.01 in the first Wasserstein GAN)"),
     "spectral_norm": (False, "divide D's weights by their largest singular value"),
     "instance_noise": ("0", "standard deviation of noise on all that D sees, or a schedule: linear:0.1:0:2000"),
-    "label_smoothing": (0.0, "D is asked for 1 minus this on real samples; usually 0.1"),
+    "label_smoothing": (0.0, "D's target on real samples is 1 minus this; usually 0.1"),
     "augment": ("", f"what D sees, real and fake: {','.join(AUGMENTATIONS)}"),
     "augment_real": ("", "the same for the real samples alone"),
     "packing": (1, "the number of samples that D judges at once (PacGAN)"),

@@ -1,5 +1,5 @@
-"""What a program says, and with which status it ends, whatever is at the other end of its two streams: a terminal that cannot
-show every letter, a pipe that nobody reads any more, nothing at all."""
+"""What a program prints, and with which status it ends, whatever is at the other end of its two streams: a terminal that
+cannot show every letter, a pipe that is no longer read, nothing at all."""
 import argparse
 import os
 import sys

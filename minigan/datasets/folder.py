@@ -24,7 +24,7 @@ def image_folder(path: str | Path, size: int | tuple[int, int], channels: int = 
     Label k means the k-th sub-folder in sorted order; pictures directly in the folder all get label 0. A picture is
     turned upright (EXIF), laid on white where transparent, cropped around its centre to the wanted aspect ratio and
     resized as in `resize` (Pillow's ImageOps.fit). An animation gives its first frame, 16 bits a channel their upper 8.
-    Everything else, hidden files and what is deeper than a class too, is skipped: standard error says what.
+    Everything else, hidden files and what is deeper than a class too, is skipped, and named on standard error.
 
     Shapes    size one int or (H, W), channels 1 (grey) or 3 (RGB);  x (N, H, W, channels) float32, labels (N,) int64
     Errors    NotADirectoryError;  ValueError for no pictures, pictures beside class folders (label 0 would mean two

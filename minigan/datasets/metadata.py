@@ -1,4 +1,4 @@
-"""What a picture file says besides its pixels: taken off before Pillow reads the file, so that it never costs the picture.
+"""What a picture file contains besides its pixels: taken off before Pillow reads the file, so that it never costs the picture.
 
 Pillow refuses a whole picture for one text that is very large, or for one colour profile, preview or EXIF that is damaged.
 Of all that, minigan needs two facts: how the picture must be turned, and what of a PNG is transparent.
@@ -77,7 +77,7 @@ def _jpeg(data):
 
 
 def orientation(exif):
-    """1 to 8, as the EXIF says, or 1, upright, where it says nothing. No other tag is read, so none can be wrong.
+    """1 to 8 from the EXIF data, or 1, upright, if they have none. No other tag is read, so none can be wrong.
 
     Layout    maybe "Exif\\0\\0"; then "II" (small end first) or "MM", 42, and where the list of tags begins; there their
               number, and for each of them its name, type, count and value in 2, 2, 4 and 4 bytes

@@ -89,7 +89,7 @@ def _opacity(image, data, key):
 
 
 def _lower_bytes(data):
-    """Of a PNG with 16 bits a colour Pillow keeps the upper bytes; told that the lower bytes come first, it keeps those."""
+    """Of a PNG with 16 bits a colour Pillow keeps the upper bytes; with the order of the bytes exchanged, the lower ones."""
     with Image.open(io.BytesIO(data)) as image:
         decoder, box, offset, _ = image.tile[0]
         image.tile = [(decoder, box, offset, "RGB;16L")]

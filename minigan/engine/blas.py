@@ -34,7 +34,7 @@ class Limit:
             self.set(most)
 
     def take_back(self):
-        if self.library.num_threads == self.now < self.before:             # else somebody has set it to another number
+        if self.library.num_threads == self.now < self.before:             # else other code has set it to another number
             self.set(self.before)
 
     def set(self, number):

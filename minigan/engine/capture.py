@@ -1,12 +1,12 @@
 """A whole training step as one CUDA graph.
 
 A step of a GAN is some hundred kernels, and for small networks or batches it takes the CPU longer to ask for them than the
-GPU to run them. CUDA can record what a stream is asked to do, without doing it: a graph, which is then launched as often as
-wanted, with a single call. It repeats the same kernels with the same addresses and the same plain numbers. Hence the rules:
+GPU to run them. CUDA can record the work that is put into a stream, without doing it: a graph, which is then launched as often
+as wanted, with a single call. It repeats the same kernels with the same addresses and the same plain numbers. Hence the rules:
 
     addresses       parameters, Adam's averages and the states of generators are arrays that live as long as the GAN and are
                     changed in place; the batch is copied into arrays of the graph's own; all that lies between gets memory
-                    from a pool that nobody else uses, so that nobody else's array can lie where the graph will write
+                    from a pool of its own, so that no other array can lie where the graph will write
     plain numbers   what the host computes anew for each step comes through this_step, and is written into arrays
                     of one number before each launch. All other numbers are those of the capture. Decisions of the host that
                     come through once_per_batch are taken again before each launch: if one has changed, all is recorded anew
@@ -85,7 +85,7 @@ class Captured:
         try:
             results = self.run()
         except BaseException:
-            with contextlib.suppress(Exception):       # the first error says more than that the recording is broken
+            with contextlib.suppress(Exception):       # the first error explains more than that the recording is broken
                 stream.end_capture()
             raise
         return stream.end_capture(), results

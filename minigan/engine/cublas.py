@@ -2,7 +2,7 @@
 
 cuBLAS stores matrices column by column, and CuPy and NumPy row by row. The same memory read the other way is the transposed
 matrix, so C = A B is had as Cᵀ = Bᵀ Aᵀ: cuBLAS gets B, then A, and writes Cᵀ column by column, which is C row by row. For an
-operand that is itself a transposed view, its flag says that it is to be turned once more.
+operand that is itself a transposed view, its flag turns it once more.
 """
 import ctypes
 

@@ -74,7 +74,7 @@ def in_samples(function, N, bytes_each):
 # --- formulas ---
 
 def hypot(definition, a, b, negligible):
-    """NumPy's hypot takes five times as long as two squares and a root, so it is asked only where the squares are no numbers.
+    """NumPy's hypot takes five times as long as two squares and a root, so it runs only where the squares are no numbers.
     (A GPU, whose kernels wait for the memory and not for the formula, computes both.)"""
     with quiet():
         root = xp.sqrt(a * a + b * b)

@@ -24,7 +24,7 @@ def run(function, size, blas_threads=1):
 
     try:
         limit_blas(batch, blas_threads)
-        # Each thread gets a copy of this one's context, where NumPy keeps what np.errstate says.
+        # Each thread gets a copy of this one's context, where NumPy keeps the settings of np.errstate.
         others = start(functools.partial(contextvars.copy_context().run, shard, index) for index in range(1, size))
         outcomes = [shard(0), *(other.result() for other in others)]
     except BaseException:                      # Ctrl-C, for instance: no shard may go on behind the caller's back
@@ -41,6 +41,6 @@ def run(function, size, blas_threads=1):
             release_blas(batch)
             raise
     errors = [error for _, error in outcomes if error is not None]
-    if errors:                                 # a broken barrier only says that another shard failed
+    if errors:                                 # a broken barrier only means that another shard failed
         raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))
     return [result for result, _ in outcomes]

@@ -4,12 +4,12 @@ import os
 import threading
 
 MOST_THREADS = 256
-_threads = None                     # what use_threads said
+_threads = None                     # set by use_threads
 
 
 def workers() -> int:
-    """How many shards a batch is cut into at most: what `use_threads` says, else MINIGAN_THREADS, else as many as there are
-    cores that this process may use."""
+    """How many shards a batch is cut into at most: the number given to `use_threads`, else MINIGAN_THREADS,
+    else the number of cores that this process may use."""
     return _threads or threads_by_default()
 
 
@@ -62,7 +62,7 @@ def start_one(function):
 
 
 def _after_fork():
-    """A forked process has none of the threads, and nobody who holds the lock."""
+    """A forked process has none of the threads, and no owner of the lock."""
     global _lock
     _lock = threading.RLock()
     pool.cache_clear()

@@ -24,7 +24,7 @@ from minigan.layers.random_layer import RandomLayer
 
 
 class Augmentation(RandomLayer):
-    """Base of the augmentations: a subclass says how T is drawn, what it does to images, and what its adjoint does.
+    """Base of the augmentations: a subclass defines how T is drawn, what it does to images, and what its adjoint does.
 
     Shapes    x, y (N, H, W, C)
     Forward   y = T(x), with T drawn for each sample; in evaluation y = x

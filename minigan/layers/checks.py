@@ -8,7 +8,7 @@ FLOATS = ("float32", "float64")        # float16 would overflow in every sum
 
 
 class Checks:
-    """What a layer asks of its input x, of its upstream gradient dy, and of the arguments that it is made with."""
+    """What a layer requires of its input x, of its upstream gradient dy, and of the arguments that it is made with."""
 
     def check_upstream(self, dy: Array, shape: tuple[int, ...], dtype) -> None:
         """Raise unless the upstream gradient has the shape and dtype of the output that it belongs to."""
@@ -21,7 +21,7 @@ class Checks:
         check_whole(self, 1, **sizes)
 
     def check_numbers(self, **numbers: float) -> None:
-        """Raise unless all are real numbers; the layer says which of them it takes."""
+        """Raise unless all are real numbers; the layer checks their range."""
         for name, value in numbers.items():
             if not isinstance(value, Real):
                 raise TypeError(f"{self}: {name} must be a number, got {value!r}")

@@ -42,7 +42,7 @@ class Layer(Owner, Checks):
         dW, db ... It writes into neither dy nor the cache, and two calls with one cache add twice.
 
         param_grads  False: dW stays as it is. So the gradient of G's loss passes through D
-        input_grad   False: no dx is computed, and None returned. So a step of D asks for no gradient of the images
+        input_grad   False: no dx is computed, and None returned. So a step of D computes no gradient of the images
         """
         raise NotImplementedError(f"{self} has no backward")
 

@@ -1,7 +1,7 @@
 """Numbers that say how good samples are. The losses of a GAN do not: they only measure what D believes of G.
 
-For images the judge is a classifier, made of minigan's own layers and trained on the real images with their labels: it says
-which classes the samples show and how sure it is. For points the centres of the modes are known. Scores depend on the judge,
+For images the judge is a classifier, made of minigan's own layers and trained on the real images with their labels: it
+classifies the samples, with a probability. For points the centres of the modes are known. Scores depend on the judge,
 on the number of samples and on the real data beside them: numbers of two papers, or of two classifiers, do not compare.
 """
 from minigan.metrics.classes import StackedModes, class_kl, classifier_score, kl, stacked_modes

@@ -1,6 +1,6 @@
 """Saving and loading: one .npz of plain arrays, written whole or not at all, read without pickle.
 
-A game is a GAN, a Translation or a CycleGAN. Each says what it consists of, by name: its networks(), its optimizers and what
+A game is a GAN, a Translation or a CycleGAN. Each names what it consists of: its networks(), its optimizers and what
 else has a state() and a set_state (stateful()), and the generators() that are in no network.
 """
 import io

@@ -28,20 +28,20 @@ EXPLODED, HUGE = 100.0, 1e4            # a gradient: times the median so far; wh
 
 
 class Doctor:
-    """Looks at a GAN now and then, remembers, and says each thing once, or again when it comes back after having gone."""
+    """Looks at a GAN now and then, and gives each advice once, or again when the illness comes back after having gone."""
 
     def __init__(self, samples=128):
         """samples: how many of a batch a look uses at most; more make it slower and the shares finer. Where D judges several
         samples at once, it is a multiple of these."""
         check_whole("Doctor", 2, samples=samples)
         self.samples, self.history, self.culprit = samples, [], None
-        self.absent = {}                               # what was said -> for how many looks it has been gone since
+        self.absent = {}                               # advice that was given -> looks since the illness has gone
 
     def look(self, gan: GAN, real: Array, z: Array, labels: Array | None = None) -> dict[str, float]:
         """Measure and remember the symptoms: a dict of floats. real and z as for a training step, best just after one."""
         n = max(1, min(self.samples, len(real), len(z)) // gan.group) * gan.group
         real, z, labels = real[:n], z[:n], None if labels is None else labels[:n]
-        with np.errstate(over="ignore", invalid="ignore"):             # what overflows is said in words
+        with np.errstate(over="ignore", invalid="ignore"):             # what overflows is named in words
             symptoms = measure(gan, real, z, labels)
         sick = not all(map(math.isfinite, symptoms.values()))
         self.culprit = first_bad_layer(gan, real, z, labels, train=False) if sick else None
@@ -49,7 +49,7 @@ class Doctor:
         return symptoms
 
     def advice(self) -> list[str]:
-        """The sentences that the last look adds to those that were said before."""
+        """The sentences that the last look adds to those that were given before."""
         if not self.history:
             return []
         found = diagnose(self.history[-1], self.history[:-1], self.culprit)

@@ -22,7 +22,7 @@ def refuse_a_used_folder(out: Path, log: Log) -> None:
 
 def left_behind(out, log) -> Iterator[Path]:
     """The files of another run that this one would write over. A start that was killed before the first step has left
-    none that anybody would miss: a log without rows, and the checkpoint of step 0."""
+    nothing worth keeping: a log without rows, and the checkpoint of step 0."""
     if log.has_begun():
         yield log.path
     path = out / "checkpoint.npz"

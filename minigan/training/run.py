@@ -144,12 +144,12 @@ class Run:
             return self._train(steps, sample_every, save_every)
 
     def _train(self, steps, sample_every, save_every):
-        said = Unfailing(sys.stderr)
+        stderr = Unfailing(sys.stderr)
         for sentence in machine.advice():
-            print(f"minigan: {sentence}", file=said)
+            print(f"minigan: {sentence}", file=stderr)
         recent = checkpoint.snapshot(self.gan, **self._own_state())    # from which up to 100 steps can be repeated
         quiet = np.errstate(over="ignore", invalid="ignore")           # what overflows is found below, and explained
-        progress = tqdm(total=steps, initial=self.step, unit="step", file=said, dynamic_ncols=True)
+        progress = tqdm(total=steps, initial=self.step, unit="step", file=stderr, dynamic_ncols=True)
         with quiet, stop_signal() as stopped, progress as bar:
             while self.step < steps and not stopped():
                 row = self.train_step()

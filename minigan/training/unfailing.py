@@ -1,9 +1,9 @@
-"""A stream that nobody has to read: for what a run says while it trains."""
+"""A stream that need not be read: for what a run prints while it trains."""
 
 
 class Unfailing:
     """A stream that takes everything, and loses it where `stream` is None, closed or broken: a run does not end because
-    nobody hears of it."""
+    its output goes nowhere."""
 
     def __init__(self, stream):
         self.stream = stream

@@ -54,7 +54,7 @@ class Loss:
 
 class CrossEntropy(Loss):
     """D's side of Minimax and NonSaturating. A `real_label` t below 1, 0.9 say, is one-sided label smoothing: D's target on
-    real images is a probability of 0.9, so that it does not become ever more sure of them. With softplus(a) = softplus(-a) + a,
+    real images is a probability of 0.9, so that it does not become endlessly sure. With softplus(a) = softplus(-a) + a,
 
         -t log σ(a) - (1-t) log(1 - σ(a)) = softplus(-a) + (1-t)·a          derivative σ(a) - t
 

@@ -1,4 +1,4 @@
-"""BatchNorm: the derivation of normalization.py as a program, and what must hold of the result."""
+"""BatchNorm: the derivation of batch_norm.py as a program, and what must hold of the result."""
 import numpy as np
 import pytest
 from cases import draw, randomized

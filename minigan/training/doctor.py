@@ -5,7 +5,7 @@
 
 A look runs G and D in evaluation mode, and no parameter, statistic or generator changes by it: a run with a doctor gives the
 same bytes as one without. It sees what a batch shows. Two modes far apart are as diverse as eight: only a count of modes
-(metrics.py) finds that. The limits below are rules of thumb, set so that healthy runs of the examples stay silent.
+(metrics.modes) finds that. The limits below are rules of thumb, set so that healthy runs of the examples stay silent.
 """
 import math
 import statistics

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import io
 import os
+import re
 import struct
 import tempfile
 import urllib.request
@@ -804,3 +805,33 @@ def test_import_needs_no_pillow():
     for module in (datasets, folder):
         lines = Path(module.__file__).read_text(encoding="utf-8").splitlines()
         assert not any(line.startswith(("import PIL", "from PIL", "from minigan.datasets.picture_file")) for line in lines)
+
+
+# --- pixels: arrays in any common form ---
+
+BYTES = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3)).astype("uint8")
+SCALED = BYTES.astype(np.float32) / 127.5 - 1
+
+
+@pytest.mark.parametrize("x, expected, words", [
+    (BYTES, SCALED, "bytes"), (BYTES.astype("int64"), SCALED, "bytes"), (BYTES.astype("float64"), SCALED, "bytes"),
+    (BYTES.transpose(0, 3, 1, 2), SCALED, "channels were moved"), (BYTES[..., 0], SCALED[..., :1], "last axis was added"),
+    (SCALED, SCALED, r"\[-1, 1\]"), (SCALED.astype("float64"), SCALED, r"\[-1, 1\]"),
+    (BYTES / 255, SCALED, r"\[0, 1\]"), (BYTES[..., :1].tolist(), SCALED[..., :1], "bytes"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_pixels_reads_any_common_form(capsys, x, expected, words):
+    found = datasets.pixels(x)
+    assert found.shape == expected.shape and found.dtype == np.float32 and found.flags.c_contiguous
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and re.search(words, said)
+
+
+@pytest.mark.parametrize("x, words", [
+    (BYTES[0, 0], "expected images"), (BYTES[:0], "expected images"), (np.array([["a"]]), "expected images"),
+    (np.zeros((2, 5, 6, 4)), "1 or 3 channels"), (300 * SCALED, "expected bytes from 0 to 255"),
+    (np.full((2, 3, 3, 1), np.nan), "sample 0 of the images is not finite"), (-BYTES.astype("int64"), "expected bytes"),
+])
+def test_pixels_refuses_what_it_cannot_read(x, words):
+    with pytest.raises(ValueError, match=words):
+        datasets.pixels(x)

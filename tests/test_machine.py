@@ -3,6 +3,9 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from minigan.__main__ import main as command_line
 from minigan.engine import machine
 
 
@@ -44,3 +47,23 @@ def test_too_many_threads_are_named(monkeypatch):
 def test_without_a_known_blas_it_says_so(monkeypatch):
     monkeypatch.setattr(machine, "blas", lambda: None)
     assert "no BLAS" in machine.advice()[0]
+
+
+# --- the command line ---
+
+def test_the_programs_are_commands(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert command_line(["train", "--steps", "2", "--batch-size", "8", "--out", run]) == 0
+    assert command_line(["sample", run + "/checkpoint.npz", "--count", "4"]) == 0
+    assert (tmp_path / "run" / "new_samples.png").exists()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        command_line(["train", "--model", "vae"])
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith("minigan train: argument --model")
+
+
+def test_without_a_command_it_reports_and_an_unknown_one_is_refused_in_one_line(capsys):
+    assert command_line([]) == 0 and "NumPy" in capsys.readouterr().out
+    assert command_line(["--help"]) == 0 and "minigan train" in capsys.readouterr().out
+    assert command_line(["trian"]) == 2
+    assert capsys.readouterr().err == "minigan: there is no command 'trian'; there are train, sample\n"

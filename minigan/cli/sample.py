@@ -24,8 +24,8 @@ def walk(start, end, steps):
     return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(start.dtype)
 
 
-def parse_arguments(argv):
-    parser = terminal.Parser("sample.py", description=terminal.summary(__doc__))
+def parse_arguments(argv, program):
+    parser = terminal.Parser(program, description=terminal.summary(__doc__))
     parser.add_argument("checkpoint", type=Path, help="the checkpoint.npz that train_gan.py left")
     parser.add_argument("--count", type=int, default=100, help="how many samples (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of the noise (default: 1)")
@@ -70,5 +70,5 @@ def draw(args):
         print(f"written: {out / name}")
 
 
-def main(argv=None):
-    return terminal.run("sample.py", lambda: draw(parse_arguments(argv)))
+def main(argv=None, program="sample.py"):
+    return terminal.run(program, lambda: draw(parse_arguments(argv, program)))

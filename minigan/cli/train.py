@@ -16,8 +16,8 @@ from minigan.training.doctor import Doctor
 from minigan.training.run import Run
 
 
-def parse_arguments(argv):
-    parser = terminal.Parser("train_gan.py", description=terminal.summary(__doc__), argument_default=argparse.SUPPRESS,
+def parse_arguments(argv, program):
+    parser = terminal.Parser(program, description=terminal.summary(__doc__), argument_default=argparse.SUPPRESS,
                              formatter_class=lambda prog: argparse.HelpFormatter(prog, width=110))
     add = parser.add_argument
     add("--model", choices=models.MODELS, help="the networks (default: toy_mlp for points, mlp_gan for images)")
@@ -77,7 +77,7 @@ def train(options, out, resume=False, dry_run=False):
         score = report.score(gan, options["data"], x, labels, options["seed"])
         report.print_score(score)
     else:
-        print(f"stopped after step {run.step}; continue with: train_gan.py --resume --out {out}")
+        print(f"stopped after step {run.step}; continue with --resume --out {out}")
     print("written:", ", ".join(str(out / name) for name in ("samples.png", "training.gif", "curves.png", "log.csv")))
     return score
 
@@ -122,5 +122,5 @@ def run(given):
             train_seeds(given, options, folder, seeds) if seeds > 1 else train(options, folder, resume)
 
 
-def main(argv=None):
-    return terminal.run("train_gan.py", lambda: run(parse_arguments(argv)))
+def main(argv=None, program="train_gan.py"):
+    return terminal.run(program, lambda: run(parse_arguments(argv, program)))

@@ -103,6 +103,38 @@ def _read_picture(file, height, width, channels):
     return np.asarray(image).reshape(height, width, channels)      # grey arrives as (height, width)
 
 
+def pixels(x) -> np.ndarray:
+    """Images in any common form, as minigan takes them; what was done is printed on standard error.
+
+    Shapes    x (N, H, W), (N, H, W, C) or (N, C, H, W), C 1 or 3, whole numbers or floats -> (N, H, W, C) float32 in [-1, 1]
+    Units     whole numbers are bytes, 0 to 255; floats are in [0, 1], in [-1, 1] or bytes: the range that is found decides
+    Errors    ValueError for another shape or range, and for numbers that are not finite
+    """
+    x = np.asarray(x)
+    if x.ndim not in (3, 4) or x.size == 0 or x.dtype.kind not in "iuf":
+        raise ValueError(f"pixels: expected images (N, H, W), (N, H, W, C) or (N, C, H, W) of numbers, got {x.shape} of "
+                         f"{x.dtype}")
+    done = []
+    if x.ndim == 3:
+        x = x[..., None]
+        done.append("a last axis was added, for one channel")
+    if x.shape[3] not in (1, 3):
+        if x.shape[1] not in (1, 3):
+            raise ValueError(f"pixels: expected 1 or 3 channels, in the last axis or the second, got {x.shape}")
+        x = x.transpose(0, 2, 3, 1)
+        done.append("the channels were moved to the last axis")
+    check_finite("pixels", x, "the images")
+    low, high = float(x.min()), float(x.max())
+    if x.dtype.kind == "f" and -1 <= low and high <= 1:
+        name, x = ("[-1, 1]", x) if low < 0 else ("[0, 1]", 2 * x.astype(np.float32) - 1)
+    elif 0 <= low and high <= 255:
+        name, x = "bytes, 0 to 255", bytes_to_pixels(x)
+    else:
+        raise ValueError(f"pixels: expected bytes from 0 to 255, or floats in [0, 1] or [-1, 1], got {low:g} to {high:g}")
+    print(f"minigan: pixels: {'; '.join([*done, f'the numbers were read as {name}'])}", file=sys.stderr)
+    return np.ascontiguousarray(x, np.float32)
+
+
 def resize(x: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Resample images by bilinear interpolation; shrinking averages over all pixels covered, so nothing aliases.
 

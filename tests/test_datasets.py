@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import datasets, files
+from minigan.cli import recipe
 from minigan.datasets import folder, handwriting
 
 PIL_Image = pytest.importorskip("PIL.Image")
@@ -835,3 +836,37 @@ def test_pixels_reads_any_common_form(capsys, x, expected, words):
 def test_pixels_refuses_what_it_cannot_read(x, words):
     with pytest.raises(ValueError, match=words):
         datasets.pixels(x)
+
+
+# --- the test set that comes with minigan ---
+
+@pytest.mark.usefixtures("no_network")
+def test_the_bundled_test_set_is_the_published_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("MINIGAN_DATA", raising=False)
+    x, labels = datasets.mnist("test")
+    assert x.shape == (10_000, 28, 28, 1) and np.bincount(labels).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
+        content = Path(handwriting.__file__).with_name(name).read_bytes()
+        assert hashlib.md5(content).hexdigest() == handwriting.MNIST_MD5[name]
+    text = Path(handwriting.__file__).with_name("README.md").read_text()
+    assert all(word in text for word in ("CC BY-SA 3.0", "LeCun", "What was changed", handwriting.MNIST_MD5[name]))
+
+
+@pytest.mark.usefixtures("no_network")
+def test_mnist_on_the_command_line_needs_no_download(tmp_path, monkeypatch):
+    monkeypatch.delenv("MINIGAN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not handwriting.has_training_set() and len(recipe.load_data("mnist", "dcgan_28")[0]) == 10_000
+    made = make_mnist(tmp_path / "minigan" / "mnist")
+    assert handwriting.has_training_set()
+    assert_is(recipe.load_data("mnist", "dcgan_28"), made)
+
+
+def test_class_folders_have_labels_on_the_command_line(tmp_path):
+    for kind, count in (("cats", 2), ("dogs", 3)):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        for i in range(count):
+            PIL_Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "pets" / kind / f"{i}.png")
+    assert recipe.load_data(str(tmp_path / "pets"), "mlp_gan")[1].tolist() == [0, 0, 1, 1, 1]
+    assert recipe.load_data(str(tmp_path / "pets" / "cats"), "mlp_gan")[1] is None

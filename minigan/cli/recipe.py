@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minigan import datasets, losses, models, optimizers, penalties, regularizers
 from minigan.backend import device, host_rng, rng
+from minigan.datasets import handwriting
 from minigan.engine import workers
 from minigan.gan import GAN
 from minigan.layers import Brightness, Cutout, InstanceNoise, RandomFlip, RandomRotate90, RandomShift, Sequential
@@ -101,15 +102,19 @@ def resumed(given, out):
 
 
 def load_data(name, model):
-    """(x, labels) on the host, in the size that the model takes: resized, never reshaped. Labels are None for a folder."""
+    """(x, labels) on the host, in the size that the model takes: resized, never reshaped. MNIST without a download is its test
+    set. Labels are None for a folder without class folders."""
     if name in ("ring", "grid"):
         x, labels = getattr(datasets, name)(100_000, host_rng(0))
-    elif name in ("digits", "mnist"):
-        x, labels = getattr(datasets, name)()
+    elif name == "digits":
+        x, labels = datasets.digits()
+    elif name == "mnist":
+        x, labels = datasets.mnist("train" if handwriting.has_training_set() else "test")
     elif name in ("stacked_digits", "stacked_mnist"):
         x, labels = getattr(datasets, name)(50_000, host_rng(0))
     elif name and Path(name).is_dir():
-        x, labels = datasets.image_folder(name, models.IMAGE_SIZE.get(model, 28))[0], None
+        x, labels = datasets.image_folder(name, models.IMAGE_SIZE.get(model, 28))
+        labels = labels if labels.any() else None      # all 0: pictures that are in the folder itself, or one class only
     else:
         raise ValueError(f"--data {name}: neither digits, mnist, stacked_digits, stacked_mnist, ring or grid nor a folder of "
                          "images")

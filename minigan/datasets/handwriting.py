@@ -1,4 +1,5 @@
-"""Handwritten digits: 1,797 that come with minigan, and MNIST, which is downloaded once; and stacks of three, in colour."""
+"""Handwritten digits: 1,797 small ones and the 10,000 of MNIST's test set, which come with minigan; the 60,000 of its training
+set, which are downloaded once; and stacks of three, in colour."""
 import gzip
 import hashlib
 import math
@@ -35,7 +36,8 @@ def mnist(split: str = "train", root: str | Path | None = None) -> tuple[np.ndar
     """The MNIST digits: 60,000 with split "train", 10,000 with split "test".
 
     Reads the IDX files, gzipped or not, from root or root/mnist; without root, from the folder that the environment
-    variable MINIGAN_DATA names; without that, from ~/.cache/minigan/mnist, where it downloads what is missing.
+    variable MINIGAN_DATA names. Without that the test set is the one that comes with minigan (attribution: README.md in this
+    folder), and the training set is read from ~/.cache/minigan/mnist, after a download if it is not there.
 
     Shapes    x (N, 28, 28, 1) float32;  labels (N,) int64, 0..9
     Units     a pixel of the file is a byte 0..255; x = byte / 127.5 - 1: paper is -1, ink 1
@@ -119,8 +121,19 @@ def _find_mnist(prefix, root):
                 return paths
         raise FileNotFoundError(f"mnist: {names[0]} and {names[1]} (or .gz) are neither in {Path(given)} nor in "
                                 f"{Path(given, 'mnist')}: put them there, or change root or MINIGAN_DATA")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "minigan", "mnist")
-    return [_plain_or_gzipped(cache / name) or _download(f"{name}.gz", cache) for name in names]
+    if prefix == "t10k":
+        return [Path(__file__).with_name(f"{name}.gz") for name in names]
+    return [_plain_or_gzipped(cache() / name) or _download(f"{name}.gz", cache()) for name in names]
+
+
+def cache() -> Path:
+    """The folder that MNIST is downloaded to."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "minigan", "mnist")
+
+
+def has_training_set() -> bool:
+    """Whether MNIST's 60,000 can be read without a download."""
+    return bool(os.environ.get("MINIGAN_DATA")) or _plain_or_gzipped(cache() / "train-images-idx3-ubyte") is not None
 
 
 def _plain_or_gzipped(path):

@@ -68,6 +68,17 @@ def test_a_seed_without_a_number_is_not_the_best(tmp_path, capsys):
         evaluation.save_seeds(tmp_path / "seeds.png", numbers)
 
 
+def test_each_score_is_explained(capsys):
+    x, labels = mg.datasets.digits()
+    points, modes = mg.datasets.ring(500, mg.host_rng(0))
+    for found in (evaluation.score(Copyist(x, labels, classes=10), "digits", x[:50], labels[:50], 1),
+                  evaluation.score(Copyist(points, modes), "ring", points, modes, 1), {"KL": (0.1, 0.2)}):
+        evaluation.print_score(found)
+        lines = capsys.readouterr().out.splitlines()[1:]
+        assert len(lines) == len(found) and all(evaluation.MEANING[name] in line for name, line in zip(found, lines))
+        assert max(map(len, lines)) <= 120
+
+
 def test_tiny_data():
     x, labels = mg.datasets.digits()
     assert evaluation.score(Copyist(x[:5], labels), "digits", x[:5], labels[:5], 1)["score"][0] > 0

@@ -61,6 +61,17 @@ def train_judge(x, labels):
 
 SHARES = ("sure", "as asked", "high quality")
 LESS_IS_BETTER = ("reverse KL", "KL of classes", "KL", "Frechet")
+MEANING = {
+    "sure": "images that the classifier recognises with p > 0.9: more is better",
+    "classes": "classes that it finds",
+    "KL of classes": "how unevenly they are spread: 0 if evenly",
+    "score": "sure and varied at once, at most the number of classes: more is better",
+    "Frechet": "how far the images are from real ones, as a cloud of features: less is better",
+    "as asked": "images that show the class that was asked for: more is better",
+    "high quality": "points within three standard deviations of a mode: more is better",
+    "modes": "modes that are hit: more is better",
+    "reverse KL": "how unevenly they are hit: 0 if evenly",
+    "KL": "how unevenly they are hit: 0 if evenly"}
 
 
 def show(name, value):
@@ -73,7 +84,7 @@ def print_score(found):
     if found:
         print(f"{'':<14}{'samples':>10}{'real':>10}")
     for name, (fake, real) in found.items():
-        print(f"{name:<14}{show(name, fake):>10}{show(name, real):>10}")
+        print(f"{name:<14}{show(name, fake):>10}{show(name, real):>10}   {MEANING[name]}")
 
 
 def print_seeds(scores):

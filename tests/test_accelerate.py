@@ -38,6 +38,13 @@ def test_the_maps_of_a_convolution_are_those_of_the_definition(monkeypatch, c, s
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13, err_msg=name)
 
 
+def test_arguments_may_be_named():
+    (_, (x, W, stride, padding)), *_ = calls(GEOMETRIES[0])
+    np.testing.assert_array_equal(definitions.conv(x, W, padding=padding, stride=stride), definitions.conv(x, W, stride, padding))
+    with pytest.raises(TypeError, match="stride"):
+        definitions.conv(x, W, padding=padding)
+
+
 @pytest.mark.parametrize("numbers", [[3.0, 4.0, 0.0, 1e-9], [3e25, 1e-30, 2e19, 1e-23], [np.inf, 1.0, 0.0, 5e-324]], ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_hypot_is_the_definition(dtype, numbers):

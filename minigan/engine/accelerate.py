@@ -5,6 +5,7 @@ computes the same, to rounding: tests/test_accelerate.py holds each against its 
 environment there are no equals: what runs is, line by line, what the layers show.
 """
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from typing import cast
@@ -19,9 +20,13 @@ ON_GPU: dict[str, Callable | None] = MAPS | {"gather": kernels.gather, "scatter_
 
 
 def accelerated(definition: F) -> F:
-    """Decorator of a function, called by position, that the engine may have a faster equal of."""
+    """Decorator of a function that the engine may have a faster equal of."""
+    signature = inspect.signature(definition)
+
     @functools.wraps(definition)
-    def computed(*arguments):
+    def computed(*arguments, **named):
+        if named:
+            arguments = signature.bind(*arguments, **named).args
         equal = chosen(definition.__name__)
         return definition(*arguments) if equal is None else equal(definition, *arguments)
 

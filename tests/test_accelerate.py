@@ -40,7 +40,8 @@ def test_the_maps_of_a_convolution_are_those_of_the_definition(monkeypatch, c, s
 
 def test_arguments_may_be_named():
     (_, (x, W, stride, padding)), *_ = calls(GEOMETRIES[0])
-    np.testing.assert_array_equal(definitions.conv(x, W, padding=padding, stride=stride), definitions.conv(x, W, stride, padding))
+    expected = definitions.conv(x, W, stride, padding)
+    np.testing.assert_array_equal(definitions.conv(x, W, padding=padding, stride=stride), expected)
     with pytest.raises(TypeError, match="stride"):
         definitions.conv(x, W, padding=padding)
 

@@ -25,9 +25,9 @@ from minigan.engine.threads import workers
 SMALLEST_WORK = 1_000_000           # multiply-adds; handing a shard to a thread and back takes as long as about that many
 WORK_FOR_BLAS = 100_000_000         # of a whole batch. BLAS' threads meet at every product: for less they save little, and
                                     # on a machine that is busy with other things each meeting waits for the last of them
-_asked_for = None                   # a number of shards, however small; see `in_shards`
 FEWEST_ROWS = 128                   # of a shard in a network of Dense layers
 FEWEST_IMAGES = 2                   # in one with convolutions: an image has many patches, and two make a large product already
+_asked_for = None                   # a number of shards, however small; see `in_shards`
 
 
 class Sharded:

@@ -272,8 +272,9 @@ class Copy:
     def survivors(self, file, found, numpy_only):
         """Those of the changes of a file that no test of it notices."""
         names = TESTS.get(file.removeprefix("minigan/"), f"test_{Path(file).stem}").split()
-        tests = [f"tests/{name}.py" for name in [*names, "test_checks"]]
-        quick = tests if file in ON_GPU else ["-k", "not (shards or standin)", *tests]         # first the same on NumPy alone
+        tests = [f"tests/{name}.py" for name in [*names, "test_arguments"]]
+        whole = file in ON_GPU or "test_shards" in names       # -k would leave out all of test_shards
+        quick = tests if whole else ["-k", "not (shards or standin)", *tests]         # first the same on NumPy alone
         original = ast.unparse(ast.parse((ROOT / file).read_text(encoding="utf-8")))
         self.write(file, original)
         read, write = os.pipe()
@@ -295,7 +296,7 @@ class Copy:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+", help="files or folders: minigan/losses.py")
-    parser.add_argument("--sample", type=int, help="so many of the changes, drawn; else all")
+    parser.add_argument("--sample", type=int, help="a number of the changes, drawn; else all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--numpy", action="store_true", help="leave out what runs on the stand-in for CuPy and in shards")
     options = parser.parse_args()

@@ -8,6 +8,7 @@ import minigan as mg
 from minigan import engine
 from minigan.backend import host_rng
 from minigan.engine import accelerate, batch_sum, fuse, in_shards, once_per_batch, pieces, shard_rng
+from minigan.engine.exchange import sum_over_shards
 from minigan.engine.fusion import FORMULAS
 from minigan.engine.run import run
 from minigan.layers import Conv2D
@@ -115,6 +116,15 @@ def test_outside_of_shards_each_is_the_plain_thing():
     np.testing.assert_array_equal(batch_sum(x), x.sum(axis=(0, 1)))
     np.testing.assert_array_equal(batch_sum(x[0, 0]), x[0, 0])
     assert batch_sum(7) == 7 and once_per_batch(lambda: "once") == "once" and shard_rng(rng) is rng
+
+
+def test_a_whole_batch_draws_from_the_generator_itself_and_shards_from_generators_seeded_by_it():
+    """So that a seed gives the same run in every version of minigan."""
+    rng = host_rng(0)
+    assert run(lambda i: shard_rng(rng) is rng, 1) == [True]
+    assert run(lambda i: sum_over_shards("alone"), 1) == ["alone"]
+    seeds = host_rng(0).integers(2 ** 63, size=3)
+    assert run(lambda i: shard_rng(rng).random(), 3) == [host_rng(seed).random() for seed in seeds]
 
 
 def test_in_shards_the_sum_is_over_all_and_once_is_once():

@@ -78,7 +78,8 @@ def test_every_loss_and_both_orders(tmp_path, loss, update):
 def test_the_report_names_the_classes(tmp_path, capsys):
     train_gan.main([*SMALL, "--out", str(tmp_path / "run")])
     said = capsys.readouterr().out
-    assert re.search(r"^sure +\S+% +96\.\d%$", said, re.MULTILINE) and re.search(r"^classes +\d+ +10$", said, re.MULTILINE)
+    assert re.search(r"^sure +\S+% +96\.\d%   images that", said, re.MULTILINE)
+    assert re.search(r"^classes +\d+ +10   classes that it finds$", said, re.MULTILINE)
 
 
 OPTIONS = {

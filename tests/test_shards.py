@@ -79,6 +79,18 @@ def test_a_training_step_in_shards_is_that_of_the_whole(request, name, update):
     assert_close(step(), whole)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_network_trains_by_default_and_gives_both_gradients(request, cut):
+    if cut:
+        request.getfixturevalue("in_shards")
+    net, x = network(), draw(mg.host_rng(1), (7, 4, 4, 2))
+    y, cache = net.forward(x)
+    np.testing.assert_array_equal(y, network().forward(x, True)[0])
+    assert not np.array_equal(y, network().forward(x, False)[0])
+    net.zero_grad()
+    assert net.backward(np.ones_like(y), cache).shape == x.shape and abs(net.dtheta).max() > 0
+
+
 def test_the_same_bytes_each_time(in_shards):
     def run():
         net = Sequential(Dense(4, 40, rng=mg.host_rng(0)), BatchNorm(40), Dropout(0.5, rng=mg.rng(3)),

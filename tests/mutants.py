@@ -39,7 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # The tests of a file, the cheap and telling first; of those not listed here, tests/test_<name>.py.
 TESTS = {
     "engine/sums.py": "test_sums test_layers", "engine/exchange.py": "test_accelerate test_shards",
-    "engine/shards.py": "test_shards test_accelerate test_penalties", "engine/pieces.py": "test_accelerate test_convolution test_shards",
+    "engine/shards.py": "test_shards test_accelerate test_penalties",
+    "engine/pieces.py": "test_accelerate test_convolution test_shards",
     "engine/kernels.py": "test_patches", "training/symptoms.py": "test_doctor",
     "metrics/classifier.py": "test_metrics", "metrics/classes.py": "test_metrics", "metrics/points.py": "test_metrics",
     "metrics/distance.py": "test_metrics", "datasets/points.py": "test_datasets", "datasets/handwriting.py": "test_datasets",

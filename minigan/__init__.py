@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 # Everything else is loaded when it is first used, so that `import minigan` takes hardly longer than `import numpy`.
 _MODULES = ("backend", "cli", "cyclegan", "datasets", "engine", "files", "gan", "gradcheck", "layers", "losses", "metrics",
-            "models", "optimizers", "penalties", "plots", "regularizers", "training", "translation")
+            "models", "optimizers", "penalties", "plots", "regularizers", "sampler", "training", "translation")
 _NAMES = {"CycleGAN": "cyclegan", "GAN": "gan", "Layer": "layers", "Sequential": "layers", "Translation": "translation",
           "checkpoint": "training"}
 

@@ -18,13 +18,14 @@ The gradient passes back through them as through any layer. A conditional GAN ap
 """
 import copy
 
-from minigan import arguments, backend
-from minigan.backend import Array, xp
+from minigan import arguments
+from minigan.backend import Array
 from minigan.layers import Sequential
 from minigan.layers.statistics import mean
+from minigan.sampler import Sampler
 
 
-class GAN:
+class GAN(Sampler):
     """A generator G, a discriminator D and their game.
 
     G, D             networks (Sequential); G takes noise (N, latent_dim), D gives one logit per sample, (N, 1)
@@ -49,6 +50,7 @@ class GAN:
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
         arguments.check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
+        arguments.check_ending_of_D("GAN", D, loss)
         arguments.check_whole("GAN", 0, classes=classes)
         arguments.check_range("GAN", average=(average, 0, 1))
         if penalty is not None:
@@ -62,6 +64,7 @@ class GAN:
         optimizer_D.bind(D)
         self.group = D.group_size()             # how many samples D judges at once; batches are multiples of it
         self.G_average = copy.deepcopy(G) if average else None
+        self.begun = False                      # whether it has seen a batch
         for name, network in self.networks().items():
             network.rename(name)
 
@@ -94,7 +97,7 @@ class GAN:
     def generator_step(self, real: Array, z: Array, labels: Array | None = None) -> tuple[Array, Array]:
         """One step of G alone, against a D that stays as it is; returns (loss_D, loss_G), loss_D without a penalty."""
         fake, cache_G = self.G.forward(self.with_labels(z, labels))
-        arguments.check_samples("GAN", real, fake)
+        self._check(real, fake, labels)
         logits_real, _ = self._discriminate_again(real, labels)
         logits_fake, cache_fake = self._discriminate_again(fake, labels)
         self.scores = mean(self.loss.score(logits_real)), mean(self.loss.score(logits_fake))
@@ -108,7 +111,7 @@ class GAN:
     def _discriminator_gradient(self, real, fake, labels):
         """loss_D with its gradient in D.dtheta; and the logits of the fakes with their cache."""
         D, loss = self.D, self.loss
-        arguments.check_samples("GAN", real, fake)
+        self._check(real, fake, labels)
         if self.augment:
             real, _ = self.augment.forward(real)
         logits_real, cache_real = self.discriminate(real, labels)
@@ -140,6 +143,12 @@ class GAN:
             for (_, value), (_, newest) in zip(average.states(), self.G.states()):
                 value[...] = newest             # running statistics are averages already
 
+    def _check(self, real, fake, labels):
+        arguments.check_samples("GAN", real, fake)
+        if not self.begun:
+            arguments.check_first_batch("GAN", self.G, real, labels, self.classes)
+            self.begun = True
+
     def _discriminate_again(self, x, labels):
         """A forward pass of D that leaves D's states as they are: the D step has moved them, or D is not in training."""
         with self.D.keep_states():
@@ -163,32 +172,6 @@ class GAN:
             dx = dx[..., :-self.classes]        # the labels are given: G cannot change them
         return self.preprocess_D.backward(dx, cache_before_D) if self.preprocess_D and input_grad else dx
 
-    def with_labels(self, x: Array, labels: Array | None) -> Array:
-        if self.classes:
-            return append_labels(x, labels, self.classes)
-        arguments.check_labels("GAN", labels, None, 0)
-        return x
-
-    def sample(self, n: int, seed: int, labels: Array | None = None) -> Array:
-        """n images that G, in evaluation mode, makes of the noise of this seed; in portions, to save memory. Without labels,
-        those of a conditional GAN are 0, 1, 2 ... in turn. If there is a moving average of G, that average makes them."""
-        arguments.check_whole("GAN.sample", 1, n=n)
-        if self.classes and labels is None:
-            labels = xp.arange(n) % self.classes
-        elif self.classes:                             # here a GPU may be waited for
-            labels = backend.to_numpy(labels)
-            arguments.check_labels("GAN.sample", labels, n, self.classes)
-            labels = backend.asarray(labels)
-        z = self.with_labels(self.noise(n, backend.rng(seed)), labels)
-        G = self.G if self.G_average is None else self.G_average
-        return xp.concatenate([G(z[i:i + 256]) for i in range(0, n, 256)])
-
-    def noise(self, n: int, rng) -> Array:
-        """z ~ N(0, 1), (n, latent_dim), from a device generator."""
-        arguments.check_whole("GAN.noise", 1, n=n)
-        arguments.check_object("GAN.noise", "rng", rng, "minigan.rng(seed)", "standard_normal")
-        return rng.standard_normal((n, self.latent_dim), dtype=self.G.theta.dtype)
-
     # --- what a checkpoint holds ---
 
     def networks(self) -> dict[str, Sequential]:
@@ -201,15 +184,6 @@ class GAN:
 
     def generators(self) -> dict:
         return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
-
-
-def append_labels(x: Array, labels: Array | None, classes: int) -> Array:
-    """x (N, ..., C) -> (N, ..., C + classes): behind the channels the label, one-hot, the same at every pixel."""
-    arguments.check_array("GAN", "samples and noise", x)
-    if x.ndim < 2:
-        raise ValueError(f"GAN: expected samples or noise (N, ..., C) to put labels behind, got {x.shape}")
-    rows = arguments.one_hot("GAN", labels, len(x), classes, x.dtype).reshape(len(x), *[1] * (x.ndim - 2), classes)
-    return xp.concatenate([x, xp.broadcast_to(rows, (*x.shape[:-1], classes))], axis=-1)
 
 
 def as_network(name: str, layer) -> Sequential:

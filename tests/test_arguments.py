@@ -97,10 +97,11 @@ WRONG = {
     "another latent_dim": (r"must be latent_dim \+ classes, got latent_dim 3", lambda: gan(latent_dim=3)),
     "no latent_dim": (f"GAN: latent_dim {NOT_WHOLE} 1, got 0", lambda: gan(G=Sequential(ReLU(), Dense(2, 2)), latent_dim=0)),
     "noise of no samples": (f"GAN.noise: n {NOT_WHOLE} 1, got 0", lambda: gan().noise(0, mg.rng(0))),
-    "noise of a seed": (r"GAN.noise: rng must be an object such as minigan.rng\(seed\)", lambda: gan().noise(4, 0)),
+    "noise of a text": (r"GAN.noise: rng must be an object such as minigan.rng\(seed\)", lambda: gan().noise(4, "0")),
+    "noise of a wrong seed": ("a seed must be a whole number of at least 0", lambda: gan().noise(4, -1)),
     "a negative seed": ("a seed must be a whole number of at least 0, .*got -1", lambda: gan().sample(3, -1)),
     "a batch of bytes": (r"real samples are \(2,\) uint8, but G makes .* / 127.5 - 1", lambda: step(POINTS.astype("uint8"))),
-    "a batch of another library": ("expected an array on 'cpu', got types.SimpleNamespace",
+    "a batch of another library": ("must be an array on 'cpu', got types.SimpleNamespace",
                                    lambda: step(SimpleNamespace(dtype="float32", shape=(64, 2)))),
     "a batch in float64": (r"real samples are .* float64, .*x.astype\('float32'\)", lambda: step(POINTS.astype("float64"))),
 

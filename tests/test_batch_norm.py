@@ -5,9 +5,12 @@ from cases import draw, randomized
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minigan import GAN, models
 from minigan.backend import asarray, host_rng, to_numpy
 from minigan.gradcheck import check_layer
 from minigan.layers import BatchNorm
+from minigan.losses import NonSaturating
+from minigan.optimizers import Adam
 
 
 def staged(x, dy, gamma, beta, eps):
@@ -94,8 +97,24 @@ def test_an_upstream_gradient_of_ones_gives_zero(backend):
 
 # --- running statistics and evaluation ---
 
-def test_running_statistics_keep_momentum_of_the_old_and_take_the_rest_of_the_biased_batch(backend):
+def test_running_statistics_are_averages_whose_weights_fall_and_add_up_to_1(backend):
+    layer, rng = BatchNorm(3, momentum=0.8, dtype="float64"), host_rng(0)
+    means, variances, weights = [], [], []
+    for t in range(1, 6):
+        x = 5 + t * rng.standard_normal((7, 3))
+        layer.forward(asarray(x))
+        means.append(x.mean(0))
+        variances.append(x.var(0))                     # divides by M, as numpy's var does
+        weights = [0.8 * w for w in weights] + [0.2]
+        np.testing.assert_allclose(to_numpy(layer.running_mean), np.average(means, 0, weights), rtol=1e-12)
+        np.testing.assert_allclose(to_numpy(layer.running_var), np.average(variances, 0, weights), rtol=1e-12)
+        np.testing.assert_allclose(to_numpy(layer.running_weight), 1 - 0.8 ** t, rtol=1e-12)
+
+
+def test_statistics_from_keras_go_on_as_keras_moves_them(backend):
+    """There the weights are 1 from the beginning: keep momentum of the old, take the rest of the biased batch."""
     layer, x, _ = layer_and_batch((7, 3), momentum=0.8)
+    layer.running_weight[...] = 1
     mean, var = to_numpy(layer.running_mean).copy(), to_numpy(layer.running_var).copy()
     for _ in range(3):
         layer.forward(x)
@@ -108,8 +127,26 @@ def test_running_statistics_keep_momentum_of_the_old_and_take_the_rest_of_the_bi
 @pytest.mark.parametrize("momentum, kept", [(1.0, 1.0), (0.0, 0.0)])
 def test_momentum_is_the_weight_of_the_old_value(momentum, kept):
     layer = BatchNorm(1, momentum=momentum, dtype="float64")
+    layer.running_weight[...] = 1
     layer.forward(np.array([[3.0], [5.0]]))
     assert layer.running_mean == kept * 0 + (1 - kept) * 4 and layer.running_var == 1
+
+
+def test_a_momentum_of_1_never_moves_the_running_statistics():
+    layer = BatchNorm(1, momentum=1, dtype="float64")
+    layer.forward(np.array([[3.0], [5.0]]))
+    assert (layer.running_mean, layer.running_var, layer.running_weight) == (0, 1, 0)
+
+
+def test_early_samples_have_the_contrast_of_training():
+    """Averages that began at 0 and 1 and moved by 1/100 left a quarter of it after these steps."""
+    G, D = models.dcgan(host_rng(0), 16, (16, 16, 1), width=8)
+    gan = GAN(G, D, NonSaturating(), Adam(1e-3), Adam(1e-3))
+    x, rng = host_rng(1).uniform(-1, 1, (64, 16, 16, 1)).astype("float32"), host_rng(2)
+    for _ in range(8):
+        gan.train_step(asarray(x), gan.noise(64, rng))
+    trained, evaluated = (float(G.forward(gan.noise(64, rng), train=train)[0].std()) for train in (True, False))
+    assert 0.8 < evaluated / trained < 1.25
 
 
 def test_training_does_not_look_at_the_running_statistics(backend):
@@ -173,7 +210,7 @@ def test_momentum_is_not_eps():
 def test_defaults_are_those_of_keras():
     layer = BatchNorm(2)
     assert (layer.momentum, layer.eps) == (0.99, 1e-3)
-    for name, first in [("gamma", 1), ("beta", 0), ("running_mean", 0), ("running_var", 1)]:
+    for name, first in [("gamma", 1), ("beta", 0), ("running_mean", 0), ("running_var", 1), ("running_weight", 0)]:
         np.testing.assert_array_equal(getattr(layer, name), np.full(2, first, "float32"), err_msg=name)
 
 

@@ -79,6 +79,7 @@ def test_no_option_waits_for_the_device_or_makes_float64(standin, options):
         gan, schedule, noise = game(**options)
     real = asarray(host_rng(1).uniform(-1, 1, (4, *SHAPES["mlp_gan"])).astype("float32"))
     labels = asarray(np.arange(4) % 3) if gan.classes else None
+    gan.train_step(real, gan.noise(4, noise), labels)  # the first batch is looked at
     standin.syncs.clear()
     with standin.no_sync(), standin.no_float64():
         for t in range(2):

@@ -237,6 +237,11 @@ FORMULAS = {
         dy[:, ::2, ::2]                                                         # one copy of four
         dy.reshape(2, 2, 2, 3, 2, 2).sum(axis=2)[:, :, :, 0]
         dy.reshape(2, 2, 2, 2, 3, 2).sum(axis=(1, 3))                           # tiled, not repeated""",
+    ("Crop", "train", "dx"): """
+        pad(dy, ((0, 0), (1, 2), (0, 0), (0, 0)))
+        pad(dy, ((0, 0), (2, 1), (0, 0), (0, 0)))                            # the larger half above
+        pad(dy, ((0, 0), (0, 3), (0, 0), (0, 0)))
+        pad(dy, ((0, 0), (1, 2), (0, 0), (0, 0)), mode="edge")""",
     ("FillIn", "train", "dx"): """
         through(body, gradient=mask * dy) + joined((1 - mask) * dy, (dy * (painted - image)).sum(axis=3, keepdims=True))
         through(body, gradient=dy) + joined((1 - mask) * dy, (dy * (painted - image)).sum(axis=3, keepdims=True))
@@ -289,7 +294,7 @@ def names_of_formulas(layer, x, y, dy, states, cache):
 
     names = {name: getattr(convolution, name) for name in ("conv", "conv_adjoint", "conv_weight_grad")}
     names |= {"where": np.where, "flipped": flipped, "turned": turned, "through": through, "moved_around": moved_around,
-              "moveaxis": np.moveaxis}
+              "moveaxis": np.moveaxis, "pad": np.pad}
     names |= vars(layer) | states | {"x": x, "y": y, "dy": dy, "N": len(x), "M": len(x), "C": x.shape[-1], "self": layer}
     if isinstance(layer, Dropout):
         names |= {"mask": y / x}
@@ -390,7 +395,7 @@ def test_first_values_of_parameters_would_hide_a_missing_factor():
 
 KINDS = ["Dense", "Conv2D, K4 S2 same 4x6", "ConvTranspose2D, K4 S2 same 4x6", "BatchNorm", "BatchNorm, images",
          "LeakyReLU", "ReLU", "Tanh", "Sigmoid", "Dropout", "Maxout", "Pack", "Flatten", "Reshape", "Sequential",
-         "Sequential, nested", "PixelShuffle", "UpSample2D", "FillIn", "Residual", "Parabola", "LayerNorm",
+         "Sequential, nested", "PixelShuffle", "UpSample2D", "Crop", "FillIn", "Residual", "Parabola", "LayerNorm",
          "InstanceNorm", "InstanceNoise", "RandomFlip", "RandomRotate90", "RandomShift", "Brightness", "Cutout",
          "SpectralNorm", "SpectralNorm, ConvTranspose2D"]
 PARAMETERS = [(kind, name) for kind in KINDS for name, _, _ in build(kind)[0].parameters()]

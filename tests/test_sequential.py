@@ -134,7 +134,7 @@ def test_without_input_grad_the_first_layer_is_told_so():
 def test_names_tell_where_a_parameter_sits(backend):
     network = small_network()
     assert [name for name, _, _ in network.parameters()] == NAMES
-    assert [name for name, _ in network.states()] == ["2.2.running_mean", "2.2.running_var"]
+    assert [name for name, _ in network.states()] == ["2.2.running_mean", "2.2.running_var", "2.2.running_weight"]
     assert [name for name, _ in network.generators()] == ["3.rng"]
 
 

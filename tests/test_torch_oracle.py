@@ -135,6 +135,12 @@ def test_pixel_shuffle_and_up_sample(N, H, W, C, r, seed):
 
 
 @settings(max_examples=30)
+@given(few, few, few, few, st.integers(0, 3), st.integers(0, 3), seeds)
+def test_crop(N, H, W, C, more, wider, seed):
+    check_against_torch(mg.layers.Crop(H, W), (N, H + more, W + wider, C), seed=seed)
+
+
+@settings(max_examples=30)
 @given(few, few, few, few, seeds)
 def test_residual(N, H, W, C, seed):
     w = {"rng": mg.host_rng(seed), "dtype": "float64"}

@@ -99,8 +99,10 @@ def batch_norm(twin, layer, path, x, train):
     y = F.batch_norm(x.movedim(-1, 1), mean.clone(), var.clone(), gamma, beta, train, eps=layer.eps).movedim(1, -1)
     if train:                               # torch would keep the unbiased variance; Keras keeps the biased one
         rows = x.detach().reshape(-1, layer.C)
-        twin.states[path + "running_mean"] = layer.momentum * mean + (1 - layer.momentum) * rows.mean(0)
-        twin.states[path + "running_var"] = layer.momentum * var + (1 - layer.momentum) * rows.var(0, correction=0)
+        weight = layer.momentum * twin.states[path + "running_weight"] + (1 - layer.momentum)
+        twin.states[path + "running_mean"] = mean + (1 - layer.momentum) / weight * (rows.mean(0) - mean)
+        twin.states[path + "running_var"] = var + (1 - layer.momentum) / weight * (rows.var(0, correction=0) - var)
+        twin.states[path + "running_weight"] = weight
     return y
 
 
@@ -136,6 +138,11 @@ def up_sample(twin, layer, path, x, train):
     return from_torch(F.interpolate(to_torch(x), scale_factor=layer.factor, mode="nearest"))
 
 
+def crop(twin, layer, path, x, train):
+    (top, left), (H, W) = [(x.shape[i] - size) // 2 for i, size in ((1, layer.H), (2, layer.W))], (layer.H, layer.W)
+    return x.narrow(1, top, H).narrow(2, left, W)
+
+
 def residual(twin, layer, path, x, train):
     y = x
     for i, part in enumerate(layer.body.layers):
@@ -153,7 +160,7 @@ FORWARD = {
     layers.LayerNorm: sample_norm([1, 2, 3]), layers.InstanceNorm: sample_norm([1, 2]),
     layers.LeakyReLU: lambda twin, layer, path, x, train: F.leaky_relu(x, layer.alpha),
     layers.ReLU: activation(torch.relu), layers.Tanh: activation(torch.tanh), layers.Sigmoid: activation(torch.sigmoid),
-    layers.PixelShuffle: pixel_shuffle, layers.UpSample2D: up_sample, layers.Residual: residual,
+    layers.PixelShuffle: pixel_shuffle, layers.UpSample2D: up_sample, layers.Crop: crop, layers.Residual: residual,
     layers.Flatten: lambda twin, layer, path, x, train: x.flatten(1),
     layers.Reshape: lambda twin, layer, path, x, train: x.reshape(-1, *layer.shape),
 }

@@ -7,7 +7,7 @@ from minigan import models, plots
 from minigan.backend import asarray, device, host_rng, use
 from minigan.cli import terminal
 from minigan.files import make_folder
-from minigan.gan import append_labels
+from minigan.sampler import append_labels
 from minigan.training import checkpoint
 from minigan.training.finite import finite
 

@@ -12,10 +12,10 @@ from minigan.layers.patches import col2im, im2col
 from minigan.layers.residual import FillIn, Residual
 from minigan.layers.sample_norm import InstanceNorm, LayerNorm
 from minigan.layers.sequential import Sequential
-from minigan.layers.shape import Flatten, Pack, PixelShuffle, Reshape, UpSample2D
+from minigan.layers.shape import Crop, Flatten, Pack, PixelShuffle, Reshape, UpSample2D
 from minigan.layers.spectral_norm import SpectralNorm
 
-__all__ = ["BatchNorm", "Brightness", "Conv2D", "ConvTranspose2D", "Cutout", "Dense", "Dropout", "FillIn", "Flatten",
+__all__ = ["BatchNorm", "Brightness", "Conv2D", "ConvTranspose2D", "Crop", "Cutout", "Dense", "Dropout", "FillIn", "Flatten",
            "InstanceNoise", "InstanceNorm", "Layer", "LayerNorm", "LeakyReLU", "Maxout", "Pack", "PixelShuffle",
            "RandomFlip", "RandomRotate90", "RandomShift", "ReLU", "Reshape", "Residual", "Sequential", "Sigmoid",
            "SpectralNorm", "Tanh", "UpSample2D", "col2im", "im2col"]

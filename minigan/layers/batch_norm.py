@@ -24,6 +24,18 @@ Added up, with x - mean = x_hat / inv_std, so that stages 3 and 2 give - inv_std
 Why it must be so: adding a constant to x, or scaling x around its mean, does not change y (up to eps). So the gradient
 has no component along those two directions, the constant vector and x_hat: the two subtractions take them out. (Along x_hat a
 little is left, the part eps / (var + eps), because eps makes y feel the scale of x slightly.)
+
+Evaluation uses running averages of mean and var. With m = momentum and b_t the mean of batch t, let
+
+    A_t = m · A_(t-1) + (1 - m) · b_t,    A_0 = 0         a sum over the batches so far, of which the newest weighs most
+    w_t = m · w_(t-1) + (1 - m),          w_0 = 0         the sum of their weights, 1 - mᵗ
+
+A_t alone is too small by the factor w_t: after 25 batches and with m = 0.99 by 0.22. So the running mean is r_t = A_t / w_t,
+as Adam divides its moments by 1 - βᵗ. With m · w_(t-1) = w_t - (1 - m) that is one step towards the newest:
+
+    r_t = (m · w_(t-1) · r_(t-1) + (1 - m) · b_t) / w_t = r_(t-1) + (1 - m) / w_t · (b_t - r_(t-1))
+
+The first batch counts alone, of the first few each about the same, and later r_t moves by 1 - m, as w_t nears 1.
 """
 import numpy as np
 
@@ -57,8 +69,8 @@ class BatchNorm(Layer):
     Shapes    x, y (N, ..., C);  gamma, beta (C,);  one statistic a channel, over the M values on all other axes; in training
               M must be above 1, or there is no variance
     Forward   x_hat = (x - mean) · inv_std,  inv_std = 1/√(var + eps);  y = gamma · x_hat + beta
-              var divides by M (biased). In evaluation mean and var are the running ones, which training moves by
-              running = momentum · running + (1 - momentum) · batch, once per batch (`move_running`)
+              var divides by M (biased). In evaluation mean and var are the running averages over the batches of training,
+              whose weights fall by `momentum` a batch and add up to 1 (`move_running`)
     Backward  dx = gamma · inv_std · (dy - dbeta/M - x_hat · dgamma/M)      dgamma = Σ dy · x_hat      dbeta = Σ dy
               In evaluation mean and var are constants: dx = gamma · inv_std · dy
     Cache     x_hat, inv_std, and whether it was training
@@ -66,8 +78,9 @@ class BatchNorm(Layer):
     Why       the derivation, and why dx has this form, is at the top of this file. A bias before a BatchNorm gets the
               gradient 0: it shifts all x of a channel alike, and y ignores that.
     Source    Ioffe & Szegedy 2015, arXiv:1502.03167. momentum is Keras' (the weight of the old value; PyTorch's is the
-              weight of the new one). The running variance is biased, as in Keras 3; PyTorch, and for images Keras 2, keep
-              the unbiased one
+              weight of the new one). The running variance divides by M, as in Keras 3; PyTorch, and for images Keras 2, by
+              M - 1. Keras and PyTorch have w = 1 from the beginning: numbers that come from there are evaluated as they
+              are, and training goes on from them after `layer.running_weight[...] = 1`
     """
 
     samples = "summed"
@@ -82,6 +95,7 @@ class BatchNorm(Layer):
         self.add_parameter("beta", np.zeros(C), dtype)
         self.add_state("running_mean", np.zeros(C), dtype)
         self.add_state("running_var", np.ones(C), dtype)
+        self.add_state("running_weight", np.zeros(C), dtype)               # w; a channel that overflows misses a batch
 
     def forward(self, x, train=True):
         self.check_input(x, ("...", self.C), self.gamma.dtype)
@@ -121,14 +135,24 @@ class BatchNorm(Layer):
                          "penalty could act on; use LayerNorm or InstanceNorm in such a D, or no normalization")
 
     def move_running(self, mean, var):
-        move(self.running_mean, mean, var, 1 - self.momentum)
-        move(self.running_var, var, var, 1 - self.momentum)
+        if self.momentum < 1:                          # else they stay as they are
+            weight, share = next_weight(self.running_weight, self.momentum, 1 - self.momentum)
+            move(self.running_mean, mean, var, share)
+            move(self.running_var, var, var, share)
+            move(self.running_weight, weight, var, 1.0)
 
 
 @fuse
-def move(running, newest, var, weight):
-    """running += weight · (newest - running). A batch whose variance overflowed leaves no trace, and a running value that is
-    not finite begins anew with the next good batch."""
-    moved = running + weight * (newest - running)
+def next_weight(weight, momentum, newest):
+    """w_t, and the share of the newest batch, (1 - m) / w_t."""
+    weight = momentum * weight + newest
+    return weight, newest / weight
+
+
+@fuse
+def move(running, newest, var, share):
+    """running = (1 - share) · running + share · newest. A batch whose variance overflowed leaves no trace, and a running value
+    that is not finite begins anew with the next good batch."""
+    moved = (running - share * running) + share * newest
     moved = xp.where(xp.isfinite(moved), moved, newest)
     running[...] = xp.where(xp.isfinite(var), moved, running)

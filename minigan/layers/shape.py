@@ -6,7 +6,6 @@ neighbours: the checkerboard of many generators. These treat all pixels alike:
 
     sub-pixel            Conv2D(C, F·r²), PixelShuffle(r)      its kernel covers r·K pixels of the large image
     resize convolution   UpSample2D(r), Conv2D(C, F)           its kernel covers K of them; neighbours begin alike
-
 Both cost the same number of products. Sub-pixel has r² times the weights and r² times fewer patches.
 """
 import math
@@ -62,8 +61,7 @@ class Reshape(Layer):
     def forward(self, x, train=True):
         self.check_input(x, ("...", "I"))
         if math.prod(x.shape[1:]) != math.prod(self.shape):
-            raise ValueError(f"{self}: expected {math.prod(self.shape)} numbers a sample, to make {self.shape}, "
-                             f"got {x.shape}")
+            raise ValueError(f"{self}: expected {math.prod(self.shape)} numbers a sample, to make {self.shape}, got {x.shape}")
         return x.reshape(-1, *self.shape), (x.shape, x.dtype)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
@@ -144,6 +142,44 @@ class UpSample2D(Layer):
 
     def double_backward(self, v, dy, cache):
         return self.forward(v)[0], None
+
+
+class Crop(Layer):
+    """The middle H x W pixels of every image: for sizes that doubling does not reach, such as 30 from 4, 8, 16, 32.
+
+    Shapes    x (N, at least H, at least W, C) -> y (N, H, W, C);  of an odd difference the larger half is cut off below, right
+    Forward   y[n, h, w, c] = x[n, top + h, left + w, c]
+    Backward  dx = dy in the middle, 0 around it, where x reaches no output
+    Cache     shape and dtype of x
+    Double    u = forward of v      s: none
+    Source    Keras, layer CenterCrop
+    """
+
+    samples = "independent"
+
+    def __init__(self, H, W):
+        self.check_sizes(H=H, W=W)
+        self.H, self.W = H, W
+
+    def forward(self, x, train=True):
+        self.check_input(x, ("N", "H", "W", "C"))
+        if x.shape[1] < self.H or x.shape[2] < self.W:
+            raise ValueError(f"{self}: expected images of at least {self.H} x {self.W} pixels, got {x.shape}")
+        return x[self.middle(x.shape)], (x.shape, x.dtype)
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        shape, dtype = cache
+        self.check_upstream(dy, (shape[0], self.H, self.W, shape[3]), dtype)
+        dx = xp.zeros(shape, dtype)
+        dx[self.middle(shape)] = dy
+        return dx if input_grad else None
+
+    def double_backward(self, v, dy, cache):
+        return v[self.middle(v.shape)], None
+
+    def middle(self, shape):
+        top, left = (shape[1] - self.H) // 2, (shape[2] - self.W) // 2
+        return slice(None), slice(top, top + self.H), slice(left, left + self.W)
 
 
 class Pack(Layer):

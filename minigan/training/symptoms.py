@@ -14,9 +14,10 @@
 D gets the images themselves, without the noise or the augmentation in front of it in training (GAN's `preprocess_D`).
 """
 from minigan import backend
+from minigan.arguments import ending
 from minigan.backend import Array, xp
 from minigan.gan import GAN
-from minigan.layers import LeakyReLU, Reshape, Sequential, Tanh
+from minigan.layers import LeakyReLU, Sequential
 from minigan.layers.statistics import norm
 from minigan.losses import CrossEntropy, Hinge, LeastSquares, Wasserstein
 
@@ -39,7 +40,7 @@ def measure(gan: GAN, real: Array, z: Array, labels: Array | None = None) -> dic
         "diversity": mean_distance(fake) / (mean_distance(real) + 1e-12)}
     if not isinstance(gan.loss, Wasserstein):
         symptoms["loss_G"] = loss_G
-    if ends_in_tanh(G):
+    if ending(G) == "Tanh":
         symptoms |= {"saturated": beyond(fake), "saturated_real": beyond(real), "real_min": real.min(), "real_max": real.max()}
     symptoms |= {f"dead_{name}": 1 - units.mean() for name, units in (alive_G | alive_D).items()}
     return dict(zip(symptoms, backend.scalars([xp.asarray(value, "float64") for value in symptoms.values()])))
@@ -83,11 +84,6 @@ def mean_distance(x) -> Array:
     square = (x * x).sum(axis=1)
     distance = xp.sqrt(xp.maximum(square[:, None] + square - 2 * (x @ x.T), 0.0))
     return distance.sum() / max(1, len(x) * (len(x) - 1))
-
-
-def ends_in_tanh(G):
-    last = next((layer for layer in reversed(G.layers) if not isinstance(layer, Reshape)), None)
-    return isinstance(last, Tanh)
 
 
 def beyond(x):

@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 _MODULES = ("backend", "cli", "cyclegan", "datasets", "engine", "files", "gan", "gradcheck", "layers", "losses", "metrics",
             "models", "optimizers", "penalties", "plots", "regularizers", "sampler", "training", "translation")
 _NAMES = {"CycleGAN": "cyclegan", "GAN": "gan", "Layer": "layers", "Sequential": "layers", "Translation": "translation",
-          "checkpoint": "training"}
+          "checkpoint": "training", "load": "training"}
 
 __all__ = ["asarray", "device", "host_rng", "rng", "seed", "to_numpy", "use", *_NAMES, *_MODULES]
 

@@ -3,12 +3,11 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import models, plots
+from minigan import plots, training
 from minigan.backend import asarray, device, host_rng, use
 from minigan.cli import terminal
 from minigan.files import make_folder
 from minigan.sampler import append_labels
-from minigan.training import checkpoint
 from minigan.training.finite import finite
 
 
@@ -38,20 +37,14 @@ def draw(args):
     if args.count < 1 or args.seed < 0:
         raise ValueError(f"--count must be at least 1 and --seed at least 0, got {args.count} and {args.seed}")
     use(args.device or device())
-    content = checkpoint.load(args.checkpoint)
-    try:
-        options = content["extra"]
-        classes = options.get("classes", 0)
-        G, _ = models.build(options["model"], host_rng(0), options["sample_shape"], classes)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise checkpoint.CheckpointError(f"{args.checkpoint}: it does not say which model it holds ({error}); train_gan.py "
-                                         "writes ones that do") from None
-    checkpoint.restore_network(G, content, "G_average" if "G_average.theta" in content else "G", args.checkpoint)
+    trained = training.load(args.checkpoint)
+    G, classes, latent_dim = trained.G_average or trained.G, trained.classes, trained.latent_dim
+    if latent_dim is None:
+        raise ValueError(f"{args.checkpoint} holds no GAN, which makes images of noise, but {', '.join(trained.networks)}")
     if not finite(G.theta):
-        raise checkpoint.CheckpointError(f"{args.checkpoint}: the parameters of its G are not finite")
+        raise training.checkpoint.CheckpointError(f"{args.checkpoint}: the parameters of its G are not finite")
 
     rng = host_rng(args.seed)                       # on the host: the same noise on every device
-    latent_dim = G[0].I - classes
     ends = rng.standard_normal((9, latent_dim), dtype="float32")
     walks = np.concatenate([walk(start, end, 10) for start, end in zip(ends[:-1], ends[1:])])
     out = args.out or args.checkpoint.parent

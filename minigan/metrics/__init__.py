@@ -5,9 +5,10 @@ classifies the samples, with a probability. For points the centres of the modes 
 on the number of samples and on the real data beside them: numbers of two papers, or of two classifiers, do not compare.
 """
 from minigan.metrics.classes import StackedModes, class_kl, classifier_score, kl, stacked_modes
-from minigan.metrics.classifier import Classifier, Verdict, learn_classes
+from minigan.metrics.classifier import Classifier, Judge, Verdict, learn_classes, mnist_judge
 from minigan.metrics.distance import Frechet, frechet, frechet_distance
 from minigan.metrics.points import Modes, modes, psnr
 
-__all__ = ["Classifier", "Frechet", "Modes", "StackedModes", "Verdict", "class_kl", "classifier_score", "frechet",
-           "frechet_distance", "kl", "learn_classes", "modes", "psnr", "stacked_modes"]
+__all__ = ["Classifier", "Frechet", "Judge", "Modes", "StackedModes", "Verdict", "class_kl", "classifier_score", "frechet",
+           "frechet_distance", "kl", "learn_classes", "mnist_judge",
+           "modes", "psnr", "stacked_modes"]

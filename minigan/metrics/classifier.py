@@ -2,21 +2,58 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 
 from minigan.arguments import brief, check_data, check_finite, check_labels, check_whole
 from minigan.backend import Array, asarray, host_rng, to_numpy, xp
+from minigan.datasets import mnist
 from minigan.layers import Dense, Flatten, ReLU, Sequential
+from minigan.layers.architecture import make
 from minigan.losses import log_softmax, softmax_cross_entropy
 from minigan.optimizers import Adam
 
 
-class Classifier:
-    """A small network that learns the classes of a labelled data set: probabilities(x) is (N, classes) for images x.
+class Judge:
+    """A trained network, from images to one logit a class: probabilities(x) is (N, classes) for images x.
 
-    One fifth of the data is held out: `held_out` are those images, `accuracy` is the share of them that it gets right.
+    held_out   real images that it was not trained on; accuracy: the share of them that it gets right
+    """
+
+    def __init__(self, network: Sequential, held_out: np.ndarray, labels: np.ndarray):
+        self.network, self.held_out = network, held_out
+        self.classes = count_classes(network, held_out)
+        self.accuracy = float((self.probabilities(held_out).argmax(axis=1) == labels).mean())
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        return in_portions(lambda x: xp.exp(log_softmax(self.network(x))), x)
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """What the last layer sees of the images x, (N, features): the judge's idea of what is alike."""
+        return in_portions(self.network[:-1], x)
+
+    def verdict(self, x: np.ndarray, confidence: float = 0.9) -> Verdict:
+        """How many classes the images x show (a class counts if it is the most probable one of some image), and the share
+        of images whose class it is sure of, with a probability above `confidence`."""
+        p = self.probabilities(x)
+        return Verdict(len(np.unique(p.argmax(axis=1))), float((p.max(axis=1) > confidence).mean()))
+
+
+def mnist_judge() -> Judge:
+    """The judge of MNIST that comes with minigan, a convolutional network. Its training set were the 60,000 images of MNIST's;
+    `held_out` are the 10,000 others, which also come with minigan. Made by benchmarks/judge.py."""
+    with np.load(Path(__file__).with_name("judge.npz")) as file:
+        network = make(json.loads(str(file["description"])))
+        network.theta[...] = asarray(file["theta"].astype(np.float32))             # it is kept in float16
+    return Judge(network, *mnist("test"))
+
+
+class Classifier(Judge):
+    """A judge that learns the classes of a labelled data set when it is made. One fifth of the data is held out.
+
     network: from images to one logit a class, in place of the one with 128 hidden units that is used else. It may know more
     classes than the labels show.
 
@@ -32,27 +69,12 @@ class Classifier:
             raise ValueError(f"Classifier: needs at least 5 images, since it holds out one in five, got {len(x)}")
         rng = host_rng(seed)
         held_out, train = np.split(rng.permutation(len(x)), [len(x) // 5])
-        self.network = network or Sequential(Flatten(), Dense(math.prod(x.shape[1:]), 128, rng=rng, dtype=x.dtype), ReLU(),
-                                             Dense(128, int(labels.max()) + 1, rng=rng, dtype=x.dtype), name="classifier")
-        self.classes = count_classes(self.network, x)
+        network = network or Sequential(Flatten(), Dense(math.prod(x.shape[1:]), 128, rng=rng, dtype=x.dtype), ReLU(),
+                                        Dense(128, int(labels.max()) + 1, rng=rng, dtype=x.dtype), name="classifier")
         cuts = range(batch_size, len(train) - 1, batch_size)   # a last batch of one sample joins the one before it
-        learn_classes(self.network, x, labels,
+        learn_classes(network, x, labels,
                       (batch for _ in range(epochs) for batch in np.split(rng.permutation(train), cuts)))
-        self.held_out = x[held_out]
-        self.accuracy = float((self.probabilities(self.held_out).argmax(axis=1) == labels[held_out]).mean())
-
-    def probabilities(self, x: np.ndarray) -> np.ndarray:
-        return in_portions(lambda x: xp.exp(log_softmax(self.network(x))), x)
-
-    def features(self, x: np.ndarray) -> np.ndarray:
-        """What the last layer sees of the images x, (N, features): the judge's idea of what is alike."""
-        return in_portions(self.network[:-1], x)
-
-    def verdict(self, x: np.ndarray, confidence: float = 0.9) -> Verdict:
-        """How many classes the images x show (a class counts if it is the most probable one of some image), and the share
-        of images whose class it is sure of, with a probability above `confidence`."""
-        p = self.probabilities(x)
-        return Verdict(len(np.unique(p.argmax(axis=1))), float((p.max(axis=1) > confidence).mean()))
+        super().__init__(network, x[held_out], labels[held_out])
 
 
 def count_classes(network, x) -> int:

@@ -3,5 +3,6 @@ from minigan.training import checkpoint, doctor, schedules, symptoms
 from minigan.training.captured import capture
 from minigan.training.doctor import Doctor
 from minigan.training.run import Run
+from minigan.training.trained import Trained, load
 
-__all__ = ["Doctor", "Run", "capture", "checkpoint", "doctor", "schedules", "symptoms"]
+__all__ = ["Doctor", "Run", "Trained", "capture", "checkpoint", "doctor", "load", "schedules", "symptoms"]

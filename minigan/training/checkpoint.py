@@ -13,6 +13,7 @@ import numpy as np
 
 from minigan.backend import asarray, rng_state, set_rng_state, to_numpy
 from minigan.files import write_whole
+from minigan.layers.architecture import describe
 
 
 class CheckpointError(ValueError):
@@ -26,12 +27,14 @@ def save(path, game, extra=None, **arrays) -> None:
     own = sorted(parts(content))
     for name, value in arrays.items():
         value = np.asarray(to_numpy(value))
-        if parts([name]) <= {*own, "file", "parts", "extra"} or value.dtype == object:
+        if parts([name]) <= {*own, "file", "parts", "description", "extra"} or value.dtype == object:
             raise ValueError(f"checkpoint.save: {name!r} must hold plain numbers, under a name that is none of the game's "
                              f"({', '.join(own)}), got {value.dtype}")
         content[name] = value
     buffer = io.BytesIO()
-    np.savez(buffer, **content, parts=np.array(own), extra=np.array(json.dumps(extra)))              # type: ignore[arg-type]
+    texts = {"description": description(game), "extra": extra}
+    np.savez(buffer, **content, parts=np.array(own),                   # type: ignore[arg-type]
+             **{name: np.array(json.dumps(value)) for name, value in texts.items()})
     write_whole(path, buffer.getvalue())
 
 
@@ -129,6 +132,17 @@ def check_kind(name, there, here, path) -> None:
 def parts(names) -> set[str]:
     """The parts that arrays of these names belong to: {"G"} for "G.theta"."""
     return {name.split(".")[0] for name in names}
+
+
+def description(game) -> dict:
+    """What a checkpoint says of the game in it, beside its arrays."""
+    networks = {}
+    for name, network in game.networks().items():
+        try:
+            networks[name] = describe(network) | {"dtype": str(network.theta.dtype)}
+        except ValueError as error:
+            networks[name] = str(error)
+    return {"networks": networks, "latent_dim": getattr(game, "latent_dim", None), "classes": getattr(game, "classes", 0)}
 
 
 def kind(name, value) -> str:

@@ -2,9 +2,9 @@
 
     MINIGAN_DATA=folder/of/mnist python benchmarks/judge.py
 
-Three convolutions and two Dense layers learn the 60,000 images of the training set, each shifted by up to two pixels anew, with
-a learning rate that falls to 0. What they are worth is measured on the 10,000 others, with the weights rounded to float16 as
-they are kept.
+Three convolutions and two Dense layers learn the 60,000 images of the training set, each shifted by up to two pixels anew,
+with a learning rate that falls to 0. What they are worth is measured on the 10,000 others, with the weights rounded to float16
+as they are kept.
 """
 import argparse
 import json

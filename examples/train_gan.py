@@ -1,9 +1,9 @@
-"""Train any of minigan's GANs on any data; with no arguments, one on the bundled handwritten digits, in under a minute.
+"""Train any of minigan's GANs on any data; with no arguments, a conditional DCGAN on MNIST, in two minutes on two cores.
 
     python examples/train_gan.py
-    python examples/train_gan.py --model dcgan_28 --data mnist --steps 5000
+    python examples/train_gan.py --data path/to/folder --size 40x56
     python examples/train_gan.py --data ring --loss wasserstein --penalty wgan-gp --penalty-weight 0.1 --n-critic 5
-    python examples/train_gan.py --conditional --seeds 5
+    python examples/train_gan.py --data digits --conditional --seeds 5
     python examples/train_gan.py --resume --out runs/mine --steps 20000
 """
 try:

@@ -104,9 +104,14 @@ def alone_in(folder: str | Path) -> Iterator[None]:
 
 def save_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write a picture as PNG."""
+    write_whole(path, png(picture))
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture as the bytes of a PNG file."""
     file = io.BytesIO()
     _pillow(picture).save(file, "PNG")
-    write_whole(path, file.getvalue())
+    return file.getvalue()
 
 
 def read_picture(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:

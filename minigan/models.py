@@ -1,9 +1,9 @@
 """The networks of the tutorials, by name: each function returns a generator and a discriminator, (G, D).
 
 rng is the host generator of all weights (and of the seeds of the dropout layers): same seed, same networks. G maps noise
-(N, latent_dim) to images (N, H, W, channels) in [-1, 1], D images to one logit each, (N, 1). Stride 2 halves or doubles the
-image at each convolution; the sizes are in the comments.
+(N, latent_dim) to images (N, H, W, channels) in [-1, 1], D images to one logit each, (N, 1). Comments show the image's side.
 """
+import inspect
 import math
 from collections.abc import Sequence
 
@@ -79,8 +79,7 @@ def dcgan_64(rng: np.random.Generator, latent_dim: int = 100, channels: int = 3,
              dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """A DCGAN for 64 x 64 pixels: 4 x 4 kernels, which stride 2 divides: patches overlap evenly.
 
-    Source    Radford et al. 2016, arXiv:1511.06434, made smaller. Common versions of it end without the tanh, which images in
-              [-1, 1] need
+    Source    Radford et al. 2016, arXiv:1511.06434, made smaller. Common versions end without the tanh that [-1, 1] needs
     """
     w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
     n = dict(dtype=dtype)
@@ -166,8 +165,7 @@ def pacgan_toy(rng: np.random.Generator, latent_dim: int = 2, packing: int = 1, 
                dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """The networks of PacGAN's experiments with points in the plane; D looks at `packing` points at once.
 
-    Source    Lin et al. 2018, arXiv:1712.04086, the experiments on synthetic data; sizes, weights and BatchNorm's momentum as
-              in its program, https://github.com/fjxmlzn/PacGAN
+    Source    Lin et al. 2018, arXiv:1712.04086, synthetic data; sizes, weights, momentum: https://github.com/fjxmlzn/PacGAN
     """
     w = dict(rng=rng, dtype=dtype, initializer=normal(0.02))
     n = dict(momentum=0.95, eps=1e-4, dtype=dtype)
@@ -182,18 +180,19 @@ def pacgan_toy(rng: np.random.Generator, latent_dim: int = 2, packing: int = 1, 
     return G, D
 
 
-MODELS = {model.__name__: model for model in (mlp_gan, dcgan_28, dcgan_64, dcgan_64_stem, toy_mlp)}
-IMAGE_SIZE = {"dcgan_28": 28, "dcgan_64": 64, "dcgan_64_stem": 64}         # mlp_gan takes images as they are
+MODELS = {model.__name__: model for model in (dcgan, mlp_gan, dcgan_28, dcgan_64, dcgan_64_stem, toy_mlp)}
+IMAGE_SIZE = {"dcgan_28": 28, "dcgan_64": 64, "dcgan_64_stem": 64}         # dcgan and mlp_gan take images as they are
 
 
-def build(name: str, rng: np.random.Generator, sample_shape: Sequence[int], classes: int = 0,
-          packing: int = 1) -> tuple[Sequential, Sequential]:
+def build(name: str, rng: np.random.Generator, sample_shape: Sequence[int], classes: int = 0, packing: int = 1, *,
+          latent_dim: int = 0, width: int = 0) -> tuple[Sequential, Sequential]:
     """(G, D) of the model of this name, for samples of this shape: (H, W, channels), or (2,) for points in the plane.
 
     classes    of a conditional GAN (minigan/gan.py): G takes a longer z, D more channels, for the one-hot label
     packing    the number of samples that D judges at once (layers.Pack)
+    latent_dim, width    of the model; 0: its own
     """
-    check_whole("models.build", 0, classes=classes)
+    check_whole("models.build", 0, classes=classes, latent_dim=latent_dim, width=width)
     check_whole("models.build", 1, packing=packing)
     if name not in MODELS:
         raise ValueError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
@@ -202,15 +201,17 @@ def build(name: str, rng: np.random.Generator, sample_shape: Sequence[int], clas
         wants = "points (N, 2)" if name == "toy_mlp" else f"images (N, {size or 'H'}, {size or 'W'}, channels)"
         raise ValueError(f"the model {name} is for {wants}, not for samples of shape {tuple(sample_shape)}")
 
+    if width and "width" not in inspect.signature(MODELS[name]).parameters:
+        raise ValueError(f"the model {name} has no width; dcgan and toy_mlp have")
     def make(latent_dim, channels):
         shape = (*sample_shape[:-1], channels)
-        form = {"toy_mlp": {"data_dim": channels}, "mlp_gan": {"image_shape": shape}}.get(name, {"channels": channels})
-        return MODELS[name](rng, latent_dim, **form)
+        sizes = {"image_shape": shape, "channels": channels, "data_dim": channels} | ({"width": width} if width else {})
+        takes = inspect.signature(MODELS[name]).parameters
+        return MODELS[name](rng, latent_dim, **{key: size for key, size in sizes.items() if key in takes})
 
-    latent_dim, channels = 2 if name == "toy_mlp" else 100, sample_shape[-1]
+    latent_dim, channels = latent_dim or (2 if name == "toy_mlp" else 100), sample_shape[-1]
     G, D = make(latent_dim + classes, channels)
-    if classes or packing > 1:
-        _, D = make(latent_dim, packing * (channels + classes))
+    _, D = make(latent_dim, packing * (channels + classes)) if classes or packing > 1 else (G, D)
     return G, Sequential(Pack(packing), D, name="D") if packing > 1 else D
 
 

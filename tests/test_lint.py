@@ -109,10 +109,10 @@ def no_cupy(tree):
 
 
 def matplotlib_by_one_door(tree):
-    """The import in plots.py survives what the environment says of a backend."""
+    """The import in plots/figures.py survives what the environment says of a backend."""
     for node, name, _ in imports(tree):
         if name.partition(".")[0] == "matplotlib":
-            yield node, f"import {name}: only plots.py imports matplotlib"
+            yield node, f"import {name}: only plots/figures.py imports matplotlib"
 
 
 ENGINE = re.compile(r"\b((?i:threads?|blas|cache lines?|crew|each_step|smallest_share|finish|dy_x_hat|cuda|cores?|captured?)\b"
@@ -186,13 +186,13 @@ RULES = {                                              # rule: the files it hold
     method_keywords_that_cupy_has: (*LAYERS, *MATHS, "backend", "gradcheck"),
     generator_methods_that_cupy_has: (*(name for name in LAYERS if name != "layers.initializers"), "gan"),
     no_numpy_on_arrays: (*LAYERS, *MATHS),
-    matplotlib_by_one_door: tuple(name for name in SOURCES if name != "plots"),
+    matplotlib_by_one_door: tuple(name for name in SOURCES if name != "plots.figures"),
     no_cupy: tuple(name for name in SOURCES if name != "backend" and not name.startswith("engine.")),
     no_words_of_the_engine: tuple(name for name in (*LAYERS, *MATHS) if name != "layers.checks"),      # it names the device
     short_functions: tuple(SOURCES),
     layers_explain_themselves: LAYERS,
     what_users_call_has_types: tuple(name for name in SOURCES if name not in (
-        *ARGUMENTS, "cli.recipe", "cli.report", "cli.sample", "cli.terminal", "cli.train", "datasets.metadata",
+        *ARGUMENTS, "cli.data", "cli.recipe", "cli.report", "cli.sample", "cli.terminal", "cli.train", "datasets.metadata",
         "datasets.picture_file", "engine.blas", "engine.capture", "engine.cublas", "engine.kernels", "engine.pieces",
         "engine.run", "layers.activations", "layers.batch_norm", "layers.sample_norm", "layers.spectral_norm")),
 }
@@ -365,7 +365,7 @@ def test_imports_run_one_way_and_never_in_circles():
     ("gan", "from minigan import training"),
     ("gan", "from minigan.engine import capture"),
     ("optimizers", "from minigan import Layer"),
-    ("plots", "from minigan.layers import Dense"),
+    ("plots.images", "from minigan.layers import Dense"),
     ("datasets.points", "from minigan.plots import grid"),
     ("metrics.points", "from minigan.training import Run"),
     ("training.checkpoint", "import minigan.metrics as m"),
@@ -394,13 +394,13 @@ def test_a_relative_import_is_caught():
 # --- the size of the house ---
 
 ROOT = {"__init__", "__main__", "backend", "cyclegan", "files", "gan", "gradcheck", "losses", "models",
-        "optimizers", "penalties", "plots", "regularizers", "sampler", "translation"}
+        "optimizers", "penalties", "regularizers", "sampler", "translation"}
 
 
 def test_the_root_is_the_mathematics():
     assert {path.stem for path in PACKAGE.glob("*.py")} == ROOT and len(ROOT) <= 15
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {"arguments", "cli", "datasets", "engine", "layers", "metrics", "training"}
+    assert folders == {"arguments", "cli", "datasets", "engine", "layers", "metrics", "plots", "training"}
 
 
 def too_long(sources):

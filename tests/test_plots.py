@@ -14,6 +14,7 @@ from PIL import Image
 
 import minigan as mg
 from minigan import plots
+from minigan.plots.history import _curves
 
 ROOT = pathlib.Path(mg.__file__).parents[1]
 
@@ -265,11 +266,11 @@ def test_curves_of_any_length_are_drawn_in_four_colours(tmp_path, n):
 
 def test_smoothing_keeps_a_constant_and_a_spike_does_not_flatten_the_rest(tmp_path):
     _, ax = plots.plane((0, 1, 0, 1))
-    plots._curves(ax, {"step": range(500), "flat": [2.0] * 500}, {"flat": ("flat", "black")})
+    _curves(ax, {"step": range(500), "flat": [2.0] * 500}, {"flat": ("flat", "black")})
     np.testing.assert_allclose(ax.lines[1].get_ydata(), 2.0, rtol=1e-12)
     y = [1e6, *np.linspace(0, 1, 999)]
     _, ax = plots.plane((0, 1, 0, 1))
-    plots._curves(ax, {"step": range(1000), "y": y}, {"y": ("y", "black")})
+    _curves(ax, {"step": range(1000), "y": y}, {"y": ("y", "black")})
     assert -0.3 < ax.get_ylim()[0] < 0 and 1 < ax.get_ylim()[1] < 1.3
 
 

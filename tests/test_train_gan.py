@@ -31,7 +31,7 @@ def load(name):
 
 
 train_gan, sample = load("train_gan"), load("sample")
-SMALL = ["--steps", "4", "--batch-size", "8", "--sample-every", "2"]
+SMALL = ["--data", "digits", "--steps", "4", "--batch-size", "8", "--sample-every", "2"]
 
 
 def fails(capsys, main, *arguments):
@@ -149,7 +149,7 @@ def test_samples_of_a_conditional_run_with_an_average(tmp_path):
 
 
 def test_many_seeds_make_a_table_and_a_plot(tmp_path, capsys):
-    assert train_gan.main(["--data", "ring", *SMALL, "--seeds", "3", "--seed", "5", "--out", str(tmp_path)]) == 0
+    assert train_gan.main([*SMALL, "--data", "ring", "--seeds", "3", "--seed", "5", "--out", str(tmp_path)]) == 0
     table = capsys.readouterr().out.split("3 seeds")[1]
     assert [line.split()[0] for line in table.splitlines()[1:3]] == ["high", "modes"]
     assert (tmp_path / "seeds.png").stat().st_size > 0
@@ -158,10 +158,10 @@ def test_many_seeds_make_a_table_and_a_plot(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_many_seeds_go_on_where_they_are(tmp_path, capsys, monkeypatch):
-    command = ["--data", "ring", *SMALL, "--out", str(tmp_path / "seeds"), "--seeds"]
+    command = [*SMALL, "--data", "ring", "--out", str(tmp_path / "seeds"), "--seeds"]
     steps, step = [], training.Run.train_step
     monkeypatch.setattr(training.Run, "train_step", lambda run: steps.append((run.seed, run.step)) or step(run))
-    train_gan.main(["--data", "ring", *SMALL, "--steps", "3", "--seed", "1", "--out", str(tmp_path / "seeds" / "seed_1")])
+    train_gan.main([*SMALL, "--data", "ring", "--steps", "3", "--seed", "1", "--out", str(tmp_path / "seeds" / "seed_1")])
     assert train_gan.main([*command, "2"]) == 0                        # seed 1 is there, up to step 3
     assert sorted(steps) == [(seed, t) for seed in (0, 1) for t in range(4)]           # each step once
     table = capsys.readouterr().out.split("2 seeds")[1]
@@ -173,16 +173,16 @@ def test_many_seeds_go_on_where_they_are(tmp_path, capsys, monkeypatch):
     for other in (["--lr", "0.5"], ["--batch-size", "9"]):
         assert f"not {other[1]}" in fails(capsys, train_gan.main, *command, "4", *other)
     single = tmp_path / "seeds" / "seed_0"
-    assert "holds a single run" in fails(capsys, train_gan.main, "--data", "ring", *SMALL, "--seeds", "2", "--out", single)
-    train_gan.main(["--data", "ring", *SMALL, "--lr", "0.5", "--out", str(tmp_path / "mixed" / "seed_0")])
+    assert "holds a single run" in fails(capsys, train_gan.main, *SMALL, "--data", "ring", "--seeds", "2", "--out", single)
+    train_gan.main([*SMALL, "--data", "ring", "--lr", "0.5", "--out", str(tmp_path / "mixed" / "seed_0")])
     capsys.readouterr()
-    assert "has --lr 0.5, not 0.001" in fails(capsys, train_gan.main, "--data", "ring", *SMALL, "--seeds", "2", "--out",
+    assert "has --lr 0.5, not 0.001" in fails(capsys, train_gan.main, *SMALL, "--data", "ring", "--seeds", "2", "--out",
                                               tmp_path / "mixed")
 
 
 def test_many_seeds_wait_after_ctrl_c(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(training.Run, "train", lambda run, *arguments: False)
-    assert train_gan.main(["--data", "ring", *SMALL, "--seeds", "2", "--out", str(tmp_path)]) == 0
+    assert train_gan.main([*SMALL, "--data", "ring", "--seeds", "2", "--out", str(tmp_path)]) == 0
     assert "the other seeds are waiting" in capsys.readouterr().out and not (tmp_path / "seed_1").exists()
 
 
@@ -228,7 +228,7 @@ def test_resume_goes_on_to_more_steps(tmp_path):
 
 def test_a_folder_that_has_changed_is_noticed_on_resume(tmp_path, capsys, pictures):
     out = ["--out", tmp_path / "run"]
-    train_gan.main([*map(str, ["--data", pictures, *SMALL, *out])])
+    train_gan.main([*map(str, [*SMALL, "--data", pictures, *out])])
     capsys.readouterr()
     again = ["--resume", *out, "--steps", "6"]
     plots.save_picture(pictures / "0.png", np.zeros((20, 30, 3), "uint8"))
@@ -266,7 +266,7 @@ def test_a_killed_program_can_be_resumed(tmp_path):
     (["--loss", "mse"], "there is no loss 'mse'"),
     (["--data", "/no/such/folder"], "nor a folder of images"),
     (["--data", "ring", "--model", "dcgan_28"], "is for images (N, 28, 28, channels), not for samples of shape (2,)"),
-    (["--model", "toy_mlp"], "is for points (N, 2), not for samples of shape (8, 8, 1)"),
+    (["--model", "toy_mlp"], "is for points (N, 2), not for samples of shape (28, 28, 1)"),
     (["--device", "tpu"], "unknown device 'tpu'"),
     (["--resume"], "--resume needs --out"),
     (["--resume", "--out", "/no/such/run"], "holds no run"),
@@ -319,25 +319,37 @@ def test_the_walk_keeps_the_length_of_the_noise():
 
 
 @pytest.mark.parametrize("kind, words", [("missing", "no such checkpoint"), ("damaged", "not a whole minigan checkpoint"),
-                                         ("anonymous", "does not say which model"), ("other", "made by another model"),
-                                         ("odd", "does not say which model"), ("not finite", "G are not finite")])
+                                         ("old", "does not say which networks it holds"), ("own layer", 'Mine "G.1" is not one of'),
+                                         ("odd", "does not say which networks it holds"), ("no GAN", "holds no GAN"),
+                                         ("not finite", "G are not finite")])
 def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):
     path = tmp_path / "checkpoint.npz"
     G, D = mg.models.toy_mlp(mg.host_rng(0), width=8)
     gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
     if kind == "damaged":
         path.write_bytes(os.urandom(500))
-    elif kind == "anonymous":
-        checkpoint.save(path, gan)
+    elif kind == "own layer":
+        class Mine(mg.layers.Tanh):
+            pass
+        G, D = mg.Sequential(mg.layers.Dense(2, 2), Mine()), mg.Sequential(mg.layers.Dense(2, 1))
+        checkpoint.save(path, mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam()))
+    elif kind == "no GAN":
+        game = mg.Translation(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())
+        checkpoint.save(path, game)
     elif kind == "not finite":
         G, D = mg.models.toy_mlp(mg.host_rng(0))
         G.theta[5] = np.nan
         checkpoint.save(path, mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam()),
                         {"model": "toy_mlp", "sample_shape": [2]})
-    elif kind == "odd":
-        checkpoint.save(path, gan, {"model": "toy_mlp", "sample_shape": {"2": 2}})
-    elif kind == "other":
-        checkpoint.save(path, gan, {"model": "mlp_gan", "sample_shape": [8, 8, 1]})
+    elif kind in ("odd", "old"):
+        checkpoint.save(path, gan)
+        with np.load(path) as file:
+            arrays = dict(file)
+        if kind == "old":
+            del arrays["description"]
+        else:
+            arrays["description"] = np.array(str(arrays["description"]).replace('"Dense"', '"Dance"'))
+        np.savez(path, **arrays)
     error = fails(capsys, sample.main, path)
     assert words in error and str(path) in error
 

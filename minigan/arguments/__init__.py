@@ -17,6 +17,7 @@ from minigan.arguments.game import (
     check_first_batch,
     check_game,
     check_in_front_of_D,
+    check_range_of_data,
     ending,
     length_of_z,
 )
@@ -26,5 +27,5 @@ from minigan.arguments.words import brief, kind
 
 __all__ = ["brief", "check_alike", "check_array", "check_batch", "check_between", "check_data", "check_ending_of_D",
            "check_finite", "check_first_batch", "check_game", "check_in_front_of_D", "check_labels", "check_logits",
-           "check_object", "check_positive", "check_range", "check_real_label", "check_samples", "check_whole", "ending",
-           "is_number", "is_whole", "kind", "length_of_z", "one_hot"]
+           "check_object", "check_positive", "check_range", "check_range_of_data", "check_real_label", "check_samples",
+           "check_whole", "ending", "is_number", "is_whole", "kind", "length_of_z", "one_hot"]

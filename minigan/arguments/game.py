@@ -5,7 +5,7 @@ from minigan.arguments.data import BYTES, check_array, check_finite
 from minigan.arguments.labels import check_labels
 from minigan.arguments.values import check_object, check_whole
 from minigan.arguments.words import brief
-from minigan.backend import scalars, to_numpy
+from minigan.backend import to_numpy
 
 SPANS = {"Tanh": (-1, 1), "Sigmoid": (0, 1)}           # what a network that ends in such a layer can say
 
@@ -66,9 +66,14 @@ def check_first_batch(owner, G, real, labels, classes):
     check_finite(owner, real, "the first real batch")
     if classes:
         check_labels(owner, to_numpy(labels), len(real), classes)
+    check_range_of_data(owner, G, real)
+
+
+def check_range_of_data(owner, G, real):
+    """Raise unless the real samples lie where G can get; the values are read."""
     if ending(G) not in SPANS:
         return
-    (lowest, highest), (low, high) = SPANS[ending(G)], scalars([real.min(), real.max()])
+    (lowest, highest), (low, high) = SPANS[ending(G)], (float(real.min()), float(real.max()))
     if low < lowest - 0.01 or high > highest + 0.01:
         raise ValueError(f"{owner}: the real samples lie between {low:.3g} and {high:.3g}, but G ends in {ending(G)}, which "
                          f"spans {lowest} to {highest}: D would tell fakes by their range; {BYTES}, and "

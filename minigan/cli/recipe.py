@@ -5,11 +5,10 @@ or of training.Run.
 """
 import json
 import math
-from pathlib import Path
+import re
 
-from minigan import datasets, losses, models, optimizers, penalties, regularizers
+from minigan import losses, models, optimizers, penalties, regularizers
 from minigan.backend import device, host_rng, rng
-from minigan.datasets import handwriting
 from minigan.engine import workers
 from minigan.gan import GAN
 from minigan.layers import Brightness, Cutout, InstanceNoise, RandomFlip, RandomRotate90, RandomShift, Sequential
@@ -19,14 +18,19 @@ from minigan.training.finite import finite
 
 # What each model trains with by default. mlp_gan is tuned for the digits, the DCGANs have Adam as it is common for them.
 RECIPES = {
+    "dcgan": dict(loss="nonsaturating", lr=2e-4, beta1=0.5, batch_size=64, steps=10_000),
     "mlp_gan": dict(loss="leastsquares", lr=6e-4, beta1=0.5, batch_size=64, steps=2800),
     "dcgan_28": dict(loss="nonsaturating", lr=1e-4, beta1=0.9, batch_size=128, steps=5000),
     "dcgan_64": dict(loss="nonsaturating", lr=2e-4, beta1=0.5, batch_size=64, steps=10_000),
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
     "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000),
 }
-DEFAULTS = dict(data="digits", update="alternating", capture=False, seed=0, sample_every=100, save_every=1000,
-                doctor_every=100)
+# The main job, the dcgan on MNIST: benchmarks/main_job.py measures it over several seeds.
+MAIN_JOB = dict(conditional=True, latent_dim=32, loss="leastsquares", lr=1.5e-3, beta1=0.3, batch_size=32, steps=1800,
+                ema=0.99, lr_schedule="constant_then_linear:1:0.05:steps", sample_every=50)
+MODEL_FOR = {"ring": "toy_mlp", "grid": "toy_mlp", "digits": "mlp_gan", "stacked_digits": "mlp_gan"}       # else dcgan
+DEFAULTS = dict(data="mnist", size="", channels=0, fit="crop", width=0, latent_dim=0, update="alternating", capture=False,
+                seed=0, sample_every=100, save_every=1000, save_minutes=5.0, doctor_every=100)
 AUGMENTATIONS = {
     "flip": RandomFlip, "rotate": RandomRotate90, "shift": lambda rng: RandomShift(1, rng),
     "brightness": lambda rng: Brightness(0.5, rng), "cutout": lambda rng: Cutout(0.5, rng)}
@@ -50,23 +54,26 @@ STABILIZERS = {
     "l1": (0.0, "penalty on the weights of both networks: this times the sum of |W|"),
     "l2": (0.0, "this half times the sum of W²"),
     "weight_decay": (0.0, "shrink the weights by lr times this at each step, outside of Adam"),
-    "lr_schedule": ("1", "factor of the learning rate, a number or a schedule: linear:1:0:2800, cosine:1:0.1:2800 ..."),
+    "lr_schedule": ("1", "factor of the learning rate: a number, or a schedule, linear:1:0:2800, cosine:1:0.1:steps ..."),
     "generator_from": (0, "the step from which only G is trained, against the D of that moment; 0: never"),
     "init_from": ("", "checkpoint.npz of another run, whose networks this one begins with"),
 }
 
-MAY_CHANGE = {"steps", "sample_every", "save_every", "doctor_every"}    # on --resume; all other options would make another run
+# On --resume; all other options would make another run.
+MAY_CHANGE = {"steps", "sample_every", "save_every", "save_minutes", "doctor_every"}
 
 
 def complete(given):
     """All options of a new run: those given, else the model's recipe, else the defaults."""
     data = given.get("data", DEFAULTS["data"])
-    model = given.get("model", "toy_mlp" if data in ("ring", "grid") else "mlp_gan")
+    model = given.get("model", MODEL_FOR.get(data, "dcgan"))
     if model not in RECIPES:
         raise ValueError(f"there is no model {model!r}; there are {', '.join(RECIPES)}")
     off = {name: default for name, (default, _) in STABILIZERS.items()}
-    options = DEFAULTS | off | {"device": device(), "threads": workers()} | RECIPES[model] | given | {"model": model}
+    own = RECIPES[model] | (MAIN_JOB if (model, data) == ("dcgan", "mnist") else {})
+    options = DEFAULTS | off | {"device": device(), "threads": workers()} | own | given | {"model": model}
     options["loss"] = repr(losses.by_name(options["loss"])).lower()            # one spelling
+    options["lr_schedule"] = re.sub(r"\bsteps$", str(options["steps"]), options["lr_schedule"])
     for name, value in options.items():
         least = 1 if name in ("steps", "sample_every", "save_every", "packing", "n_critic") else 2 * (name == "batch_size")
         if isinstance(value, (int, float)) and not least <= value < math.inf:
@@ -101,29 +108,6 @@ def resumed(given, out):
     return complete_options
 
 
-def load_data(name, model):
-    """(x, labels) on the host, in the size that the model takes: resized, never reshaped. MNIST without a download is its test
-    set. Labels are None for a folder without class folders."""
-    if name in ("ring", "grid"):
-        x, labels = getattr(datasets, name)(100_000, host_rng(0))
-    elif name == "digits":
-        x, labels = datasets.digits()
-    elif name == "mnist":
-        x, labels = datasets.mnist("train" if handwriting.has_training_set() else "test")
-    elif name in ("stacked_digits", "stacked_mnist"):
-        x, labels = getattr(datasets, name)(50_000, host_rng(0))
-    elif name and Path(name).is_dir():
-        x, labels = datasets.image_folder(name, models.IMAGE_SIZE.get(model, 28))
-        labels = labels if labels.any() else None      # all 0: pictures that are in the folder itself, or one class only
-    else:
-        raise ValueError(f"--data {name}: neither digits, mnist, stacked_digits, stacked_mnist, ring or grid nor a folder of "
-                         "images")
-    size = models.IMAGE_SIZE.get(model)
-    if size is not None and x.ndim == 4 and x.shape[1:3] != (size, size):
-        x = datasets.resize(x, size)
-    return x, labels
-
-
 def build_gan(options, classes=0):
     """(gan, schedule): the GAN of these options, and what training.Run is to call before each step.
 
@@ -134,7 +118,8 @@ def build_gan(options, classes=0):
     o = options
     _check(o, classes)
     seed, classes = o["seed"], classes if o["conditional"] else 0
-    G, D = models.build(o["model"], host_rng(seed), o["sample_shape"], classes, o["packing"])
+    G, D = models.build(o["model"], host_rng(seed), o["sample_shape"], classes, o["packing"], width=o["width"],
+                        latent_dim=o["latent_dim"])
     if o["spectral_norm"]:
         D = normalize(D, host_rng([seed, 7]))
     if o["init_from"]:                                 # before GAN copies G into its average

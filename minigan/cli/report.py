@@ -9,14 +9,14 @@ from minigan.plots import Figure
 SIGMA = {"ring": 0.01, "grid": 0.05}                   # of the modes of the two mixtures
 
 
-def score(gan, data, x, labels, seed):
+def score(gan, data, x, seed):
     """{what: (of samples, of as many real ones)}, by the kind of data; {} for pictures that nothing is known of."""
     if data in SIGMA:
         return score_points(gan, getattr(datasets, f"{data}_centres")(), SIGMA[data], x, seed)
     if data in ("digits", "mnist"):
-        return score_digits(gan, x, labels, seed)
+        return score_digits(gan, judge_of(data), x, seed)
     if data in ("stacked_digits", "stacked_mnist"):
-        return score_stacked(gan, x, *getattr(datasets, data.removeprefix("stacked_"))(), seed)
+        return score_stacked(gan, judge_of(data), x, seed)
     return {}
 
 
@@ -27,34 +27,39 @@ def score_points(gan, centres, sigma, x, seed):
             "reverse KL": (fake.reverse_kl, real.reverse_kl)}
 
 
-def score_digits(gan, x, labels, seed):
+def score_digits(gan, judge, x, seed):
     """1,000 images before a classifier: the share that it is sure of (p > 0.9), the classes that it finds, their KL from
     uniform, its score of quality and variety, the Fréchet distance of its features; and of a conditional GAN the share that it
     takes for what they were asked to be. Beside them real images, which it was not trained on."""
-    judge = train_judge(x, labels)
-    samples = to_numpy(gan.sample(1000, seed))
+    samples = as_the_judge_knows(to_numpy(gan.sample(1000, seed)), judge)
     fake, real = (judge.probabilities(images) for images in (samples, judge.held_out))
     sure_fake, sure_real = judge.verdict(samples), judge.verdict(judge.held_out)
-    distance = frechet(judge, samples, x)
+    distance = frechet(judge, samples, as_the_judge_knows(x[:10_000], judge))
     found = {"sure": (sure_fake.confident, sure_real.confident), "classes": (sure_fake.classes, sure_real.classes),
              "KL of classes": (metrics.class_kl(fake), metrics.class_kl(real)),
              "score": (metrics.classifier_score(fake), metrics.classifier_score(real)),
              "Frechet": (distance.fake, distance.real)}
     if gan.classes:
         asked = [i % gan.classes for i in range(len(samples))]
-        found["as asked"] = (float((fake.argmax(axis=1) == asked).mean()), judge.accuracy)
+        found = {"as asked": (float((fake.argmax(axis=1) == asked).mean()), judge.accuracy)} | found
     return found
 
 
-def score_stacked(gan, x, digits, labels, seed):
+def score_stacked(gan, judge, x, seed):
     """26,000 images: the modes of 1,000 found, and the KL of their histogram (metrics.stacked_modes)."""
-    judge = train_judge(digits, labels)
     fake, real = (metrics.stacked_modes(images, judge) for images in (to_numpy(gan.sample(26_000, seed)), x[:26_000]))
     return {"modes": (fake.modes, real.modes), "KL": (fake.kl, real.kl)}
 
 
-def train_judge(x, labels):
-    return metrics.Classifier(x[:10_000], labels[:10_000], epochs=100 if len(x) < 10_000 else 10)
+def judge_of(data):
+    """The judge of MNIST comes with minigan, that of the small digits learns them in a few seconds."""
+    return metrics.mnist_judge() if data.endswith("mnist") else metrics.Classifier(*datasets.digits(), epochs=100)
+
+
+def as_the_judge_knows(x, judge):
+    """Images in the size and the channels of those that the judge has learned."""
+    H, W, C = judge.held_out.shape[1:]
+    return x if x.shape[1:] == (H, W, C) else datasets.resize(datasets.to_channels(x, C), (H, W))
 
 
 # --- tables and plots ---
@@ -87,16 +92,27 @@ def print_score(found):
         print(f"{name:<14}{show(name, fake):>10}{show(name, real):>10}   {MEANING[name]}")
 
 
+def has_collapsed(found):
+    """Whether the samples lack classes or modes that real ones show, or show few of them most of the time."""
+    lacking = any(found[name][0] < 0.95 * found[name][1] for name in ("classes", "modes") if name in found)
+    return lacking or any(found[name][0] > 0.5 for name in ("KL of classes", "reverse KL", "KL") if name in found)
+
+
 def print_seeds(scores):
-    """scores: {seed: what `score` returned}. A line for each number: mean, standard deviation (n - 1), best and its seed."""
+    """scores: {seed: what `score` returned}. A line for each number: mean, standard deviation (n - 1), best and its seed; a
+    run that has collapsed is never the best."""
+    collapsed = [seed for seed, found in scores.items() if has_collapsed(found)]
     print(f"{f'{len(scores)} seeds':<14}{'mean':>9}{'std':>9}{'best':>9}   of seed{'real':>9}")
     for name, values in columns(scores).items():
-        known = {seed: value for seed, value in values.items() if not np.isnan(value)} or values
-        best = (min if name in LESS_IS_BETTER else max)(known, key=known.get)
+        whole = {seed: value for seed, value in values.items() if seed not in collapsed and not np.isnan(value)}
+        best = (min if name in LESS_IS_BETTER else max)(whole, key=whole.get) if whole else None
         spread = float(np.std([*values.values()], ddof=1)) if len(values) > 1 else 0.0
         real = next(iter(scores.values()))[name][1]
         print(f"{name:<14}{show(name, float(np.mean([*values.values()]))):>9}{show(name, spread):>9}"
-              f"{show(name, values[best]):>9}{best:>10}{show(name, real):>9}")
+              f"{'-' if best is None else show(name, values[best]):>9}{'-' if best is None else best:>10}"
+              f"{show(name, real):>9}   {MEANING[name]}")
+    if collapsed:
+        print(f"collapsed, and so never the best: seed {', '.join(map(str, collapsed))}")
 
 
 def save_seeds(path, scores):

@@ -18,26 +18,52 @@ def bytes_to_pixels(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) / 127.5 - 1           # 0..255 -> -1..1, both ends exact
 
 
-def image_folder(path: str | Path, size: int | tuple[int, int], channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def image_folder(path: str | Path, size: int | tuple[int, int], channels: int | None = 3,
+                 fit: str = "crop") -> tuple[np.ndarray, np.ndarray]:
     """Every .png .jpg .jpeg .bmp .gif .webp picture in a folder or in its sub-folders (its classes), sorted.
 
     Label k means the k-th sub-folder in sorted order; pictures directly in the folder all get label 0. A picture is
-    turned upright (EXIF), laid on white where transparent, cropped around its centre to the wanted aspect ratio and
-    resized as in `resize` (Pillow's ImageOps.fit). An animation gives its first frame, 16 bits a channel their upper 8.
+    turned upright (EXIF), laid on white where transparent, and resized as in `resize`: with fit "crop" after a cut around its
+    centre to the wanted aspect ratio, with "pad" whole, on white (Pillow's ImageOps.fit, pad). An animation gives its first
+    frame, 16 bits a channel their upper 8.
     Everything else, hidden files and what is deeper than a class too, is skipped, and named on standard error.
 
-    Shapes    size one int or (H, W), channels 1 (grey) or 3 (RGB);  x (N, H, W, channels) float32, labels (N,) int64
+    Shapes    size one int or (H, W), channels 1 (grey), 3 (RGB) or None: 1 if all pictures are grey, else 3
+              x (N, H, W, channels) float32, labels (N,) int64
     Errors    NotADirectoryError;  ValueError for no pictures, pictures beside class folders (label 0 would mean two
-              things), an unreadable picture, a bad size or channels
+              things), an unreadable picture, a bad size, channels or fit
     """
     height, width = _height_width("image_folder", size)
-    if channels not in (1, 3):
-        raise ValueError(f"image_folder: expected channels 1 (grey) or 3 (RGB), got {channels!r}")
+    if channels not in (1, 3, None):
+        raise ValueError(f"image_folder: expected channels 1 (grey), 3 (RGB) or None, got {channels!r}")
+    if fit not in ("crop", "pad"):
+        raise ValueError(f'image_folder: expected fit "crop" or "pad", got {fit!r}')
     pictures = _list_pictures(Path(path))
-    x = np.empty((len(pictures), height, width, channels), np.float32)
+    x = np.empty((len(pictures), height, width, channels or 3), np.float32)
     for i, (file, _) in enumerate(pictures):
-        x[i] = bytes_to_pixels(_read_picture(file, height, width, channels))
+        x[i] = bytes_to_pixels(_read_picture(file, height, width, channels, fit))
+    if channels is None and (x[..., :1] == x).all():
+        x = x[..., :1].copy()
     return x, np.array([label for _, label in pictures], np.int64)
+
+
+def class_names(path: str | Path) -> list[str]:
+    """The names of the class folders, in the order of their labels; [] if the pictures are in the folder itself."""
+    pictures = _list_pictures(Path(path))
+    _, folders, _ = _sort_out(Path(path))
+    return [] if pictures[0][0].parent == Path(path) else [folder.name for folder in folders]
+
+
+def natural_size(path: str | Path, largest: int = 64) -> tuple[int, int]:
+    """(H, W) of the pictures in a folder if they all have one size, and neither side is above `largest`; else a square."""
+    from minigan.datasets.picture_file import read_rgb
+    size = None
+    for file, _ in _list_pictures(Path(path)):
+        width, height = read_rgb(file).size
+        if max(width, height) > largest or size not in (None, (height, width)):
+            return largest, largest
+        size = height, width
+    return size or (largest, largest)
 
 
 def _list_pictures(folder):
@@ -91,7 +117,7 @@ def _say_once(sentence):
     print(sentence, file=sys.stderr)                   # no warning: python -W error would make an error of it
 
 
-def _read_picture(file, height, width, channels):
+def _read_picture(file, height, width, channels, fit):
     """One picture as bytes, (height, width, channels)."""
     from PIL import Image, ImageOps
 
@@ -99,8 +125,11 @@ def _read_picture(file, height, width, channels):
     image = read_rgb(file)
     if channels == 1:
         image = image.convert("L")
-    image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(height, width, channels)      # grey arrives as (height, width)
+    if fit == "crop":
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    else:
+        image = ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR, color="white")
+    return np.asarray(image).reshape(height, width, -1)      # grey arrives as (height, width)
 
 
 def pixels(x) -> np.ndarray:

@@ -59,7 +59,7 @@ def decode(value, dtype):
     return make(value, dtype) if isinstance(value, dict) else value
 
 
-def find(name):
+def find(name) -> type[Layer] | None:
     """The class of minigan's layers with this name, or None."""
     kind = getattr(importlib.import_module("minigan.layers"), name, None)
     return kind if isinstance(kind, type) and issubclass(kind, Layer) else None

@@ -1,6 +1,9 @@
 """The pictures of a run: samples as training goes on, and at the end samples, curves and a film."""
+import copy
 import sys
 from pathlib import Path
+
+import numpy as np
 
 from minigan import plots
 from minigan.backend import to_numpy
@@ -11,13 +14,53 @@ def name_of_picture(step):
     return f"step_{step:06d}.png"
 
 
+def can_be_drawn(x) -> bool:
+    """Whether these samples are images of 1 or 3 channels; others are drawn if they are points, or not at all."""
+    return x.ndim == 4 and x.shape[3] in (1, 3)
+
+
 def draw_samples(run, path: Path) -> None:
-    """The samples of one fixed z: of images of 1 or 3 channels, and of points in the plane; of other samples there is none."""
-    if run.x.ndim == 4 and run.x.shape[3] in (1, 3):             # of a conditional GAN a column for each class
-        classes = run.gan.classes
-        plots.save_grid(path, run.gan.sample(8 * classes or 64, run.seed), classes or None)
+    """The samples of one fixed z: of images of 1 or 3 channels, below a row of real ones, of a conditional GAN a column for
+    each class; of points in the plane all in one picture; of other samples there is none."""
+    if can_be_drawn(run.x):
+        columns = run.gan.classes or 10
+        sheet = beside_real(run.x[real_row(run, columns)], run.gan.sample(8 * columns, run.seed), run.names)
+        plots.save_picture(path, sheet)
     elif run.x.shape[1:] == (2,):
         plots.save_points(path, run.x[:1000], to_numpy(run.gan.sample(1000, run.seed)))
+
+
+def real_row(run, columns) -> np.ndarray:
+    """The numbers of the real samples in the first row: one of each class, or just the first few."""
+    if run.labels is None:
+        return np.arange(columns) % len(run.x)
+    first = {int(label): n for n, label in reversed([*enumerate(run.labels)])}
+    return np.array([first.get(k, 0) for k in range(columns)])
+
+
+def beside_real(real, fake, names=()) -> np.ndarray:
+    """A picture: the names of the columns, a row of real images, marked by blue, and below it the fakes, each as a grid."""
+    columns = len(real)
+    grids = [plots.grid(x, columns) for x in (real, fake)]
+    scale = max(1, round(500 / grids[0].shape[1]))
+    grids = [np.broadcast_to(plots.enlarge(grid, scale), (*(scale * side for side in grid.shape[:2]), 3)) for grid in grids]
+    width, centres = grids[0].shape[1], (np.arange(columns) + 0.5) / columns
+    heads = [plots.caption(names, centres, width, 20)] if any(names) else []
+    blue = np.broadcast_to(np.array([8, 81, 156], np.uint8), (6, width, 3))
+    parts = [*heads, blue, grids[0], blue, grids[1]]
+    words = [plots.caption([text], [0.5], 50, len(part), colour) for part, text, colour in zip(
+        parts, [""] * len(heads) + ["", "real", "", "fake"], [plots.REAL] * (len(heads) + 3) + [plots.FAKE])]
+    return np.concatenate([np.concatenate(pair, axis=1) for pair in zip(words, parts)])
+
+
+def draw_real(run) -> None:
+    """real.png: real samples as D sees them in training, behind augmentation and noise, drawn by copies of these layers."""
+    if not can_be_drawn(run.x):
+        return
+    real, labels = run.samples(0)
+    for layer in copy.deepcopy([run.gan.augment, run.gan.preprocess_D]):
+        real, _ = layer.forward(real)
+    plots.save_grid(run.out / "real.png", real[:64])
 
 
 def draw_final_pictures(run) -> None:

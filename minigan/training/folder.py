@@ -12,8 +12,8 @@ from minigan.training.log import Log
 
 
 def refuse_a_used_folder(out: Path, log: Log) -> None:
-    """Raise unless `out` is free for a new run."""
-    if (out / "config.json").exists():
+    """Raise unless `out` is free for a new run. A run without a step, since its first one failed, is in nobody's way."""
+    if (out / "config.json").exists() and not is_without_steps(out, log):
         raise FileExistsError(f"{out} holds a run already: continue it with --resume, or choose another folder")
     for path in left_behind(out, log):
         raise FileExistsError(f"{out} holds {path.relative_to(out)} of a run whose config.json is missing: "
@@ -26,10 +26,19 @@ def left_behind(out, log) -> Iterator[Path]:
     if log.has_begun():
         yield log.path
     path = out / "checkpoint.npz"
-    if path.exists() and (not log.path.exists() or checkpoint.load(path).get("step") != 0):
+    if path.exists() and not is_without_steps(out, log):
         yield path
     yield from out.glob("samples/step_*.png")
     yield from filter(Path.exists, (out / name for name in ("samples.png", "curves.png", "training.gif")))
+
+
+def is_without_steps(out: Path, log: Log) -> bool:
+    path = out / "checkpoint.npz"
+    return log.path.exists() and not log.has_begun() and path.exists() and checkpoint.load(path).get("step") == 0
+
+
+def checksum(path: Path) -> int:
+    return zlib.crc32(path.read_bytes())
 
 
 def check_own(content: dict, here: dict, path: Path) -> None:

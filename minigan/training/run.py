@@ -2,9 +2,9 @@
 
 A run lives in one folder:
 
-    config.json       the options it was started with      samples/step_N.png   G(z) for one fixed z, as training goes
-    log.csv           a row for every step                 samples.png, curves.png, training.gif   made at the end
-    checkpoint.npz    everything needed to go on
+    config.json       the options it was started with      real.png             real samples as D sees them
+    log.csv           a row for every step                 samples/step_N.png   G(z) for one fixed z, as training goes
+    checkpoint.npz    everything needed to go on           samples.png, curves.png, training.gif   made at the end
 
 A run that is stopped (Ctrl-C, kill -9, a power cut) and resumed ends with the same bytes as one that was not. That needs no
 tricks, only that step t depends on nothing but the options, the data and what the checkpoint holds: the networks, the
@@ -19,18 +19,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from minigan import backend
-from minigan.arguments import check_data, check_labels, check_object, check_samples, check_whole
+from minigan.arguments import (
+    check_data,
+    check_labels,
+    check_object,
+    check_positive,
+    check_range_of_data,
+    check_samples,
+    check_whole,
+)
 from minigan.engine import machine
 from minigan.files import alone_in, make_folder
 from minigan.training import checkpoint
-from minigan.training.album import draw_final_pictures, draw_samples, name_of_picture
+from minigan.training.album import draw_final_pictures, draw_real
 from minigan.training.batches import Batches, resident, rows
 from minigan.training.captured import capture as capture_step
+from minigan.training.doctor import Doctor
+from minigan.training.events import Events
 from minigan.training.finite import explain, finite
-from minigan.training.folder import check_config, check_own, fingerprint, refuse_a_used_folder, write_config
+from minigan.training.folder import check_config, check_own, checksum, fingerprint, refuse_a_used_folder, write_config
 from minigan.training.log import Log
 from minigan.training.signals import stop_signal
 from minigan.training.unfailing import Unfailing
@@ -44,18 +54,21 @@ class Run:
     generator_from    the step from which G alone is trained, against a D that stays as it is
     schedule          called with the number of each step before it: may change a learning rate or the strength of a noise
     capture           on a GPU, run GAN.train_step as one CUDA graph (captured.py); steps of D or G alone run as they are
-    doctor            looks at the GAN every `doctor_every` steps; its advice is printed (doctor.py)
+    doctor            looks at the GAN after the first step and every `doctor_every` steps; its advice is printed (doctor.py).
+                      True: a new Doctor(); False or None: none
+    names             of the classes, for the pictures
     Errors    ValueError or TypeError for an x that is empty, not finite or not like what G makes, for labels that are no
               classes, for options that make no sense;  FileExistsError if `out` holds another run;  BlockingIOError if
               another run is in it at this moment;  OSError if it cannot be written
     """
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
-                 generator_from=None, schedule=None, capture=False, doctor=None, doctor_every=100):
+                 generator_from=None, schedule=None, capture=False, doctor=True, doctor_every=100, names=None):
         check_object("training", "gan", gan, "minigan.GAN(...)", "group", "sample")
         check_whole("training", 2, batch_size=batch_size)
         check_whole("training", 1, critic_steps=critic_steps)
         check_whole("training", 0, seed=seed, generator_from=generator_from or 0)
+        doctor = Doctor() if doctor is True else doctor or None
         if doctor is not None:
             check_object("training", "doctor", doctor, "minigan.training.doctor.Doctor()", "look", "advice")
             check_whole("training", 1, doctor_every=doctor_every)
@@ -68,14 +81,16 @@ class Run:
         check_samples("GAN", x, gan.sample(1, seed))
         labels = None if labels is None else backend.to_numpy(labels)
         check_labels("training", labels, len(x), gan.classes)
+        check_range_of_data("training", gan.G, x)
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
         self.critic_steps, self.schedule, self.doctor, self.doctor_every = critic_steps, schedule, doctor, doctor_every
+        self.names = names or [str(k) for k in range(gan.classes)]
         self.resident = [None if array is None else resident(array) for array in (x, labels)]
         self.generator_from = math.inf if generator_from is None else generator_from
         self.batches = Batches(len(x), batch_size, seed)
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.captured = capture_step(gan, self.noise) if capture else None
-        self.step, self.saved = 0, None           # saved: the step of the last checkpoint
+        self.step, self.saved = 0, None           # saved: the checksum of the last checkpoint
         self.data = fingerprint(x, labels)             # to know them again
         self.log = Log(self.out / "log.csv")
 
@@ -115,13 +130,13 @@ class Run:
             write_config(self.out, self.config)
             for half in self.out.glob("checkpoint.npz.*.tmp"):         # that were being written when the run was killed
                 half.unlink()
-            self.step = self.saved = int(content["step"])
+            self.step, self.saved = int(content["step"]), checksum(path)
 
     def save(self) -> None:
         """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has, not even on the disk."""
         self.log.flush(sync=True)
         checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self._own_state())
-        self.saved = self.step
+        self.saved = checksum(self.out / "checkpoint.npz")
 
     def _own_state(self):
         return {"step": np.array(self.step), "data": self.data, "noise.rng": backend.rng_state(self.noise),
@@ -129,44 +144,42 @@ class Run:
 
     # --- the loop ---
 
-    def train(self, steps: int, sample_every: int = 500, save_every: int = 1000) -> bool:
-        """Train up to `steps` in all. Returns False if Ctrl-C stopped it before (everything is saved then).
+    def train(self, steps: int, sample_every: int = 500, save_every: int = 1000, save_minutes: float = 5) -> bool:
+        """Train up to `steps` in all, with a checkpoint every `save_every` steps and every `save_minutes` minutes. Returns
+        False if Ctrl-C stopped it before (everything is saved then).
 
         Raises FloatingPointError, naming the step and the layer, when a loss or a parameter is no finite number;
         RuntimeError before `start` or `resume`, and if another run has gone on in the folder since;  BlockingIOError.
         """
         check_whole("train", 1, steps=steps, sample_every=sample_every, save_every=save_every)
+        check_positive("train", save_minutes=save_minutes)
         if self.saved is None:
             raise RuntimeError("Run.train: call start() or resume() first")
         with alone_in(self.out):
-            if checkpoint.load(self.out / "checkpoint.npz")["step"] != self.saved:
+            if checksum(self.out / "checkpoint.npz") != self.saved:
                 raise RuntimeError(f"another run has gone on in {self.out} since this one was there last: resume it")
-            return self._train(steps, sample_every, save_every)
+            return self._train(steps, sample_every, save_every, save_minutes)
 
-    def _train(self, steps, sample_every, save_every):
+    def _train(self, steps, sample_every, save_every, save_minutes):
         stderr = Unfailing(sys.stderr)
         for sentence in machine.advice():
             print(f"minigan: {sentence}", file=stderr)
+        if self.step == 0:
+            draw_real(self)
         recent = checkpoint.snapshot(self.gan, **self._own_state())    # from which up to 100 steps can be repeated
         quiet = np.errstate(over="ignore", invalid="ignore")           # what overflows is found below, and explained
         progress = tqdm(total=steps, initial=self.step, unit="step", file=stderr, dynamic_ncols=True)
         with quiet, stop_signal() as stopped, progress as bar:
+            events = Events(self, bar, steps, sample_every, save_every, save_minutes)
             while self.step < steps and not stopped():
                 row = self.train_step()
-                stop_here = self.step % 100 == 0 or self.step % save_every == 0 or self.step == steps or stopped()
-                if not all(map(math.isfinite, row[1:])) or stop_here and not self._is_finite():
+                look = self.step % 100 == 0 or self.step == steps or events.save_is_due() or stopped()
+                if not all(map(math.isfinite, row[1:])) or look and not self._is_finite():
                     explain(self, recent)          # before anything of it is saved
-                bar.update()
-                bar.set_postfix_str("loss_D {1:.3f}, loss_G {2:.3f}, D(x) {3:.2f}, D(G(z)) {4:.2f}".format(*row), False)
-                if self.step % sample_every == 0 or self.step == 1:
-                    self._sample(bar)
-                if self.step % save_every == 0:
-                    self.save()
+                events.after(row)
                 if self.step % 100 == 0:
                     self.log.flush()
                     recent = checkpoint.snapshot(self.gan, **self._own_state())
-                if self.doctor is not None and self.step % self.doctor_every == 0:
-                    self._ask_doctor(bar)
         self.save()
         if self.step > 0:                              # else Ctrl-C came before anything is there to be drawn
             draw_final_pictures(self)
@@ -202,19 +215,5 @@ class Run:
         real, labels = self.samples(i)
         return real, self.gan.noise(len(real), noise or self.noise), labels
 
-    # --- when it goes wrong ---
-
-    def _ask_doctor(self, bar):
-        """On noise of its own, so that the run is the same with the doctor and without."""
-        self.doctor.look(self.gan, *self.batch(0, backend.rng([self.seed, 2])))
-        for sentence in self.doctor.advice():
-            bar.write(f"step {self.step}: {sentence}", file=bar.fp)
-
     def _is_finite(self):
         return finite(self.gan.G.theta) and finite(self.gan.D.theta)
-
-    def _sample(self, bar):
-        try:
-            draw_samples(self, self.out / "samples" / name_of_picture(self.step))
-        except OSError as error:                       # one picture less costs no training
-            bar.write(f"minigan: no picture of step {self.step}: {error}", file=sys.stderr)

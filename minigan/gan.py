@@ -172,6 +172,13 @@ class GAN(Sampler):
             dx = dx[..., :-self.classes]        # the labels are given: G cannot change them
         return self.preprocess_D.backward(dx, cache_before_D) if self.preprocess_D and input_grad else dx
 
+    def __repr__(self):
+        image = self.sample(1, 0).shape[1:]
+        seen = (*image[:-1], image[-1] + self.classes)
+        loss, steps = f"{self.loss} loss, {self.update} steps", f"{self.optimizer_G} for G, {self.optimizer_D} for D"
+        return (f"GAN: {loss}, {steps}, {self.classes} classes\n\nG\n{self.G.table((self.latent_dim + self.classes,))}\n\n"
+                f"D\n{self.D.table(seen)}")
+
     # --- what a checkpoint holds ---
 
     def networks(self) -> dict[str, Sequential]:

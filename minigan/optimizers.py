@@ -20,6 +20,9 @@ class Optimizer:
     regularizers: tuple = ()                                  # of minigan.regularizers: clipping, penalties on weights, decay
     vector_names: tuple = ()                                  # the vectors, as long as theta, that it keeps
 
+    def __str__(self):
+        return f"{type(self).__name__}(lr={self.lr:g})"
+
     def check_free(self) -> None:
         if self.network is not None:
             raise ValueError(f"{type(self).__name__} already steps network {self.network}; "

@@ -164,10 +164,10 @@ def test_the_summary_shows_names_shapes_and_counts(capsys):
     Sequential(Dense(100, 3136), Reshape(7, 7, 64), BatchNorm(64), head).summary((100,))
     assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
         "layer output shape parameters",
-        "0 Dense (N, 3136) 316,736",
-        "1 Reshape (N, 7, 7, 64) 0",
-        "2 BatchNorm (N, 7, 7, 64) 128",
-        "3 Sequential (N, 4, 4, 2) 3,202",
+        "0 Dense(100, 3136) (N, 3136) 316,736",
+        "1 Reshape(7, 7, 64) (N, 7, 7, 64) 0",
+        "2 BatchNorm(64) (N, 7, 7, 64) 128",
+        "3 Sequential of 2 layers (N, 4, 4, 2) 3,202",
         "total 320,066"]
 
 

@@ -319,7 +319,8 @@ def test_the_walk_keeps_the_length_of_the_noise():
 
 
 @pytest.mark.parametrize("kind, words", [("missing", "no such checkpoint"), ("damaged", "not a whole minigan checkpoint"),
-                                         ("old", "does not say which networks it holds"), ("own layer", 'Mine "G.1" is not one of'),
+                                         ("old", "does not say which networks it holds"),
+                                         ("own layer", 'Mine "G.1" is not one of'),
                                          ("odd", "does not say which networks it holds"), ("no GAN", "holds no GAN"),
                                          ("not finite", "G are not finite")])
 def test_sample_refuses_what_it_cannot_use(capsys, tmp_path, kind, words):

@@ -53,11 +53,13 @@ def check_samples(owner, real, fake):
     if not hasattr(getattr(real, "dtype", None), "kind") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
         return                                         # D checks what else a batch must be
     shape = real.shape[1:]
+    anything = "; of images in any form minigan.datasets.pixels(x) makes (N, H, W, C) float32 in [-1, 1]"
     remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",
                 (*shape, 1): "; x[..., None] adds an axis of channels",
                 shape: f"; {BYTES if real.dtype.kind in 'iu' else f'x.astype({str(fake.dtype)!r}) converts'}"}
+    one_is_wrong = real.dtype == fake.dtype or shape == fake.shape[1:]
     raise ValueError(f"{owner}: real samples are {shape} {real.dtype}, but G makes {fake.shape[1:]} {fake.dtype}"
-                     f"{remedies.get(fake.shape[1:], '')}")
+                     f"{remedies.get(fake.shape[1:], '') if one_is_wrong else anything}")
 
 
 def check_finite(owner, x, of="the data", first=0):

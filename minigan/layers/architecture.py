@@ -40,6 +40,24 @@ def encode(value):
     return value.item() if hasattr(value, "item") else value           # a NumPy number
 
 
+def words(layer: Layer) -> str:
+    """A layer as it would be made: Dense(100, 64, bias=False). What is as by default is left out."""
+    if hasattr(layer, "layers"):
+        return f"{type(layer).__name__} of {len(layer.layers)} layers"
+    given = []
+    for name, parameter in inspect.signature(type(layer)).parameters.items():
+        if name in BEGINNING or not hasattr(layer, name):
+            continue
+        value = getattr(layer, name)
+        if isinstance(value, Layer):
+            given.append(words(value))
+        elif parameter.default is parameter.empty:
+            given += [repr(item) for item in (value if parameter.kind is parameter.VAR_POSITIONAL else [value])]
+        elif value != parameter.default:
+            given.append(f"{name}={value!r}")
+    return f"{type(layer).__name__}({', '.join(given)})"
+
+
 def make(description: Any, dtype: str = "float32") -> Layer:
     """The layer of this description, with arrays that are to be replaced. Raises ValueError if it describes none."""
     try:

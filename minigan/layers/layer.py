@@ -59,5 +59,8 @@ class Layer(Owner, Checks):
         """The layer as a plain function, for evaluation."""
         return self.forward(x, train=False)[0]
 
-    def __repr__(self):
+    def __str__(self):
         return f'{type(self).__name__} "{self.name}"' if self.name else type(self).__name__
+
+    def __repr__(self):
+        return str(self)

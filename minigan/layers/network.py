@@ -3,10 +3,12 @@
 theta holds all parameters and dtheta all gradients, each in one block of memory into which layer.W, layer.dW ... are views. So
 an optimizer is a few lines on two vectors, as papers write it; a checkpoint is one array.
 """
+import contextlib
 import math
 from typing import Any
 
 from minigan.backend import Array, xp
+from minigan.layers.architecture import words
 from minigan.layers.layer import Layer
 
 
@@ -61,14 +63,26 @@ class Network(Layer):
 
     def summary(self, input_shape: tuple[int, ...]) -> None:
         """Print layer, output shape and parameters, as for inputs of this shape (without the batch axis)."""
-        x = xp.zeros((self.group_size(), *input_shape), self.theta.dtype)
-        rows = [("layer", "output shape", "parameters")]
+        print(self.table(input_shape))
+
+    def table(self, input_shape: tuple[int, ...] | None = None) -> str:
+        """A line for each layer; without the shape of the input, the shapes are missing."""
+        x = None if input_shape is None else xp.zeros((self.group_size(), *input_shape), self.theta.dtype)
+        rows = [("layer", "" if x is None else "output shape", "parameters")]
         for i, layer in enumerate(self.layers):
-            x = layer(x)
-            shape = ", ".join(["N", *map(str, x.shape[1:])])
-            rows.append((f"{i} {type(layer).__name__}", f"({shape})", f"{layer.size:,}"))
+            x = None if x is None else layer(x)
+            shape = "" if x is None else f"({', '.join(['N', *map(str, x.shape[1:])])})"
+            rows.append((f"{i} {words(layer)}", shape, f"{layer.size:,}"))
         rows.append(("total", "", f"{self.size:,}"))
-        print("\n".join(f"{a:<22}{b:<20}{c:>12}" for a, b, c in rows))
+        wide, wider = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
+        return "\n".join(f"{a:<{wide}}{b:<{wider}}{c:>10}" for a, b, c in rows)
+
+    def __repr__(self):
+        """The table, with shapes if the first layer says what it takes."""
+        I = getattr(self.layers[0], "I", None) if self.layers else None
+        with contextlib.suppress(ValueError):          # a chain that does not fit together has no shapes
+            return f"{self}\n{self.table(I and (I,))}"
+        return f"{self}\n{self.table()}"
 
     # --- the vectors theta and dtheta ---
 

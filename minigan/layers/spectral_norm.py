@@ -61,7 +61,7 @@ class SpectralNorm(Layer):
     def __init__(self, layer, iterations=1, *, rng=None):
         """rng: the host generator of the vectors that the power iteration begins with; without one, a stream of its own."""
         if not isinstance(layer, (Dense, Conv2D, ConvTranspose2D)):
-            raise TypeError(f"{self}: takes a Dense, Conv2D or ConvTranspose2D, got {layer!r}")
+            raise TypeError(f"{self}: takes a Dense, Conv2D or ConvTranspose2D, got {layer}")
         self.check_sizes(iterations=iterations)
         self.layer, self.iterations = layer, iterations
         R, F = self.matrix(layer.W).shape

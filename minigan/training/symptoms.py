@@ -8,6 +8,7 @@
     gradient_G, gradient_D         the norm of the gradient that the last training step left in dtheta
     diversity                      the mean distance between two fakes, over that between two real samples
     saturated, saturated_real      the share of pixels beyond ±0.99 in the fakes, and in real images (white paper is at 1)
+    bounded                        1, only if D ends in a sigmoid or a tanh: its outputs are no logits
     real_min, real_max             the range of the data (like the two above: if G ends in a tanh)
     dead_G.1, dead_D.3 ...         the share of units of each ReLU layer that are zero for the whole batch
 
@@ -42,6 +43,8 @@ def measure(gan: GAN, real: Array, z: Array, labels: Array | None = None) -> dic
         symptoms["loss_G"] = loss_G
     if ending(G) == "Tanh":
         symptoms |= {"saturated": beyond(fake), "saturated_real": beyond(real), "real_min": real.min(), "real_max": real.max()}
+    if ending(D) in ("Sigmoid", "Tanh"):
+        symptoms["bounded"] = 1.0
     symptoms |= {f"dead_{name}": 1 - units.mean() for name, units in (alive_G | alive_D).items()}
     return dict(zip(symptoms, backend.scalars([xp.asarray(value, "float64") for value in symptoms.values()])))
 

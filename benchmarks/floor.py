@@ -43,7 +43,7 @@ def step_products(gan, real):
     dW = xᵀ dy; and how many workers get a shard of the batch each (one: it stays whole, and BLAS may divide the product)."""
     counts = {}
     for network, x, forwards, backwards, through in ((gan.G, gan.noise(1, host_rng(0)), 1, 1, 0), (gan.D, real[:1], 3, 2, 1)):
-        count = len(shards.cut(len(real), network.size, shards.fewest(network)))
+        count = len(shards.cut(len(real), shards.least_work(network), shards.fewest(network)))
         blas_threads = shards.blas_threads(len(real), network) if count == 1 else 1
         for i, (rows, K, N) in enumerate(network_products(network, x)):
             size = rows, K, N, count, blas_threads

@@ -35,7 +35,7 @@ def timed(function, count, repeats, blas_threads=1):
 
 def rows(name, network, x, forwards, backwards, through, repeats):
     """(layer, shape, forward, backward, through, a step) of each layer; "through" is the pass without parameter gradients."""
-    count = len(shards.cut(len(x), network.size, shards.fewest(network)))
+    count = len(shards.cut(len(x), shards.least_work(network), shards.fewest(network)))
     how = count, repeats, shards.blas_threads(len(x), network) if count == 1 else 1
     x = x[:len(x) // count]
     first = next(i for i, layer in enumerate(network.layers) if layer.size)

@@ -101,7 +101,7 @@ WRONG = {
     "noise of a wrong seed": ("a seed must be a whole number of at least 0", lambda: gan().noise(4, -1)),
     "a negative seed": ("a seed must be a whole number of at least 0, .*got -1", lambda: gan().sample(3, -1)),
     "a batch of bytes": (r"real samples are \(2,\) uint8, but G makes .* / 127.5 - 1", lambda: step(POINTS.astype("uint8"))),
-    "a batch of another library": ("must be an array on 'cpu', got types.SimpleNamespace",
+    "a batch of another library": ("expected an array on 'cpu', got types.SimpleNamespace",
                                    lambda: step(SimpleNamespace(dtype="float32", shape=(64, 2)))),
     "a batch in float64": (r"real samples are .* float64, .*x.astype\('float32'\)", lambda: step(POINTS.astype("float64"))),
 

@@ -263,7 +263,7 @@ def every_subclass(module, base):
 LAYERS = every_subclass(mg.layers, mg.Layer)
 LOSSES = {name: loss for name, loss in every_subclass(mg.losses, mg.losses.Loss).items() if hasattr(loss, "generator")}
 OPTIMIZERS = {"SGD": {"lr": 0.1, "momentum": 0.9}, "Adam": {"eps": 1e-3}}
-MODELS = {"toy_mlp": {"width": 8}, "mlp_gan": {"image_shape": (8, 8, 1)}, "dcgan_28": {}, "dcgan_64": {},
+MODELS = {"toy_mlp": {"width": 8}, "dcgan": {"image_shape": (12, 12, 1), "width": 4}, "mlp_gan": {"image_shape": (8, 8, 1)}, "dcgan_28": {}, "dcgan_64": {},
           "dcgan_64_stem": {}, "pacgan_toy": {"packing": 2}}
 UPDATES = ["alternating", "simultaneous"]
 
@@ -386,6 +386,7 @@ def test_no_optimizer_waits_for_the_device_or_makes_float64(standin, name):
 def test_a_whole_step_neither_waits_for_the_device_nor_makes_float64(standin, model, update):
     with standin.no_float64():                         # the networks are made without one, too
         gan, real, z = new_game(model, mg.losses.NonSaturating, update)
+        gan.train_step(real, z)                        # the first batch is looked at
     with standin.no_sync(), standin.no_float64():
         losses = gan.train_step(real, z)
     assert {name: str(value.dtype) for name, value in all_arrays(gan, losses).items() if value.dtype != "float32"} == {}
@@ -395,7 +396,7 @@ def test_a_whole_step_neither_waits_for_the_device_nor_makes_float64(standin, mo
 
 def test_the_training_loop_waits_for_the_index_and_the_log_only(standin, tmp_path):
     x, labels = mg.datasets.digits()
-    options = recipe.complete({"conditional": True, "ema": 0.9}) | {"sample_shape": [8, 8, 1]}
+    options = recipe.complete({"data": "digits", "conditional": True, "ema": 0.9}) | {"sample_shape": [8, 8, 1]}
     gan, schedule = recipe.build_gan(options, 10)
     run = mg.training.Run(gan, x, tmp_path / "run", labels=labels, batch_size=16, schedule=schedule)
     run.start()
@@ -412,7 +413,8 @@ def test_a_run_computes_what_numpy_computes(standin, tmp_path, capture):
 
     def work():
         x, _ = mg.datasets.digits()
-        options = recipe.complete({"lr_schedule": "linear:1:0:9"}) | {"sample_shape": [8, 8, 1]}
+        given = {"data": "digits", "model": "mlp_gan", "lr_schedule": "linear:1:0:9"}
+        options = recipe.complete(given) | {"sample_shape": [8, 8, 1]}
         gan, schedule = recipe.build_gan(options)
         run = mg.training.Run(gan, x, tmp_path / mg.device(), batch_size=16, schedule=schedule, capture=capture)
         run.start()

@@ -211,7 +211,7 @@ def test_runs_without_out_get_names_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert train_gan.main([*SMALL, "--seed", "3"]) == 0
-    assert sorted(p.name for p in Path("runs").iterdir()) == ["digits-mlp_gan-leastsquares", "digits-mlp_gan-leastsquares-2"]
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["digits-dcgan-leastsquares", "digits-dcgan-leastsquares-2"]
 
 
 def test_resume_goes_on_to_more_steps(tmp_path):
@@ -287,7 +287,7 @@ def test_an_option_that_would_change_the_run_is_refused_on_resume(capsys, tmp_pa
     train_gan.main([*SMALL, *out])
     capsys.readouterr()
     before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
-    assert "has --lr 0.0006, not 0.01" in fails(capsys, train_gan.main, "--resume", *out, "--lr", 0.01)
+    assert "has --lr 0.0015, not 0.01" in fails(capsys, train_gan.main, "--resume", *out, "--lr", 0.01)
     assert "holds a run already" in fails(capsys, train_gan.main, *SMALL, *out)
     assert "has already 4 steps" in fails(capsys, train_gan.main, "--resume", *out, "--steps", 3)
     assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == before

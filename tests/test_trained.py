@@ -53,9 +53,9 @@ def test_a_layer_of_ones_own_has_no_description():
 
 
 @pytest.mark.parametrize("description", [
-    None, 3, "Dense", {}, {"kind": "Dense"}, {"kind": "Dance", "I": 1, "O": 1}, {"kind": "Layer", "more": 1},
-    {"kind": "im2col"}, {"kind": "Dense", "I": 1, "O": 1, "bias": True, "colour": "red"}, {"kind": "Sequential", "layers": [3]},
-    {"kind": "Dense", "I": 0, "O": 1}, {"kind": "Sequential"}], ids=str)
+    None, 3, "Dense", {}, {"kind": "Dense"}, {"kind": "Dance", "I": 1}, {"kind": "Layer", "more": 1},
+    {"kind": "im2col"}, {"kind": "Dense", "I": 1, "O": 1, "bias": True, "colour": "red"},
+    {"kind": "Sequential", "layers": [3]}, {"kind": "Dense", "I": 0, "O": 1}, {"kind": "Sequential"}], ids=str)
 def test_what_describes_no_layer_is_refused(description):
     with pytest.raises(ValueError):
         make(description)

@@ -1,11 +1,11 @@
 """The parts of a game, and the first batch that it is given."""
 import sys
 
-from minigan.arguments.data import BYTES, check_array, check_finite
+from minigan.arguments.data import BYTES, check_finite
 from minigan.arguments.labels import check_labels
 from minigan.arguments.values import check_object, check_whole
 from minigan.arguments.words import brief
-from minigan.backend import to_numpy
+from minigan.backend import to_numpy, xp
 
 SPANS = {"Tanh": (-1, 1), "Sigmoid": (0, 1)}           # what a network that ends in such a layer can say
 
@@ -60,9 +60,10 @@ def check_ending_of_D(owner, D, loss):
 
 
 def check_first_batch(owner, G, real, labels, classes):
-    """Raise for real samples that G can never make, or that are not finite, and for labels that are no classes. Data that fill
-    only half of what G can say are no error, and named on standard error. The values are read, so this is for once."""
-    check_array(owner, "real samples", real)
+    """Raise for real samples that are not finite or far from all that G can make, and for labels that are no classes. The
+    values are read, so this is for once."""
+    if not isinstance(real, xp.ndarray):
+        return                                         # D says so
     check_finite(owner, real, "the first real batch")
     if classes:
         check_labels(owner, to_numpy(labels), len(real), classes)
@@ -70,17 +71,21 @@ def check_first_batch(owner, G, real, labels, classes):
 
 
 def check_range_of_data(owner, G, real):
-    """Raise unless the real samples lie where G can get; the values are read."""
+    """Raise for real samples that are bytes, or as large, though G ends in a Tanh or a Sigmoid. Data that leave what G can say
+    by less, or fill only half of it, are trained on all the same: they are named on standard error. The values are read."""
     if ending(G) not in SPANS:
         return
     (lowest, highest), (low, high) = SPANS[ending(G)], (float(real.min()), float(real.max()))
+    lie = (f"{owner}: the real samples lie between {low:.3g} and {high:.3g}, but G ends in {ending(G)}, which spans {lowest} to "
+           f"{highest}")
+    if low < 10 * lowest - 10 or high > 10 * highest:
+        raise ValueError(f"{lie}: D would tell fakes by their range; {BYTES}, and minigan.datasets.pixels(x) does so with any "
+                         "array of images")
     if low < lowest - 0.01 or high > highest + 0.01:
-        raise ValueError(f"{owner}: the real samples lie between {low:.3g} and {high:.3g}, but G ends in {ending(G)}, which "
-                         f"spans {lowest} to {highest}: D would tell fakes by their range; {BYTES}, and "
-                         "minigan.datasets.pixels(x) does so with any array of images")
-    if lowest < 0 <= low and high > 0.5:
-        print(f"minigan: the real samples lie between {low:.3g} and {high:.3g}, but G ends in Tanh, which spans -1 to "
-              "1: half of what G can say never occurs. If they are images in [0, 1], use 2 * x - 1", file=sys.stderr)
+        print(f"minigan: {lie}: D can tell fakes by their range; scale the data", file=sys.stderr)
+    elif lowest < 0 <= low and high > 0.5:
+        print(f"minigan: {lie}: half of what G can say never occurs. If they are images in [0, 1], use 2 * x - 1",
+              file=sys.stderr)
 
 
 def ending(network):

@@ -21,7 +21,7 @@ def parse_arguments(argv, program):
     parser = terminal.Parser(program, description=terminal.summary(__doc__), argument_default=argparse.SUPPRESS,
                              formatter_class=lambda prog: argparse.HelpFormatter(prog, width=110))
     add = parser.add_argument
-    add("--model", choices=models.MODELS, help="the networks (default: dcgan; mlp_gan for digits, toy_mlp for points)")
+    add("--model", choices=models.MODELS, help="the networks (default: dcgan, toy_mlp for points)")
     add("--data", help=f"{', '.join(KNOWN)}, or a folder of images (default: mnist)")
     add("--size", help="of the images, 32, or height x width, 40x56 (default: as they are; of a folder at most 64)")
     add("--channels", type=int, choices=(1, 3), help="1: grey, 3: colour (default: as the images are)")

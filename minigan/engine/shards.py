@@ -26,6 +26,7 @@ SMALLEST_WORK = 1_000_000           # multiply-adds; handing a shard to a thread
 WORK_FOR_BLAS = 100_000_000         # of a whole batch. BLAS' threads meet at every product: for less they save little, and
                                     # on a machine that is busy with other things each meeting waits for the last of them
 FEWEST_ROWS = 128                   # of a shard in a network of Dense layers
+POSITIONS = 16                      # that a kernel takes in an image at least: the smallest images of a DCGAN are 4 x 4
 FEWEST_IMAGES = 2                   # in one with convolutions: an image has many patches, and two make a large product already
 _asked_for = None                   # a number of shards, however small; see `in_shards`
 
@@ -37,6 +38,7 @@ class Sharded:
         self.slices, self.caches = slices, caches
 
 
+_facts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()        # network -> (least_work, fewest), as its layers are fixed
 _gradients: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()    # network -> the vectors of all its shards but the first
 
 
@@ -52,7 +54,9 @@ def forward_over_shards(forward):
     def of_the_batch(network, x, train=True):
         if batch_here() or backend.device() != "cpu" or not isinstance(x, np.ndarray) or x.ndim == 0:
             return forward(network, x, train)
-        slices = cut(len(x), network.size, fewest(network))
+        if network not in _facts:
+            _facts[network] = least_work(network), fewest(network)
+        slices = cut(len(x), *_facts[network])
         if len(slices) == 1:
             return run(lambda i: forward(network, x, train), 1, blas_threads(len(x), network))[0]
         try:
@@ -139,12 +143,16 @@ def fewest(network) -> int | None:
     return FEWEST_IMAGES if any(kernels) else FEWEST_ROWS
 
 
-def cut(N, parameters, fewest) -> list[slice]:
+def least_work(network) -> int:
+    """The multiply-adds for a sample, at least: a parameter is used once, that of a kernel at every position."""
+    return sum(value.size * (POSITIONS if value.ndim == 4 else 1) for _, value, _ in network.parameters())
+
+
+def cut(N, work, fewest) -> list[slice]:
     """Slices of about the same size, one for each worker; or a single one, if `fewest` is None, if a shard would be smaller,
-    or if there is too little work: a parameter is used at least once for every sample, so N · parameters is the least number
-    of multiply-adds."""
+    or if there is too little work, in multiply-adds for a sample."""
     n = _asked_for or workers()
-    if fewest is None or not _asked_for and (N < n * fewest or N * parameters < n * SMALLEST_WORK):
+    if fewest is None or not _asked_for and (N < n * fewest or N * work < n * SMALLEST_WORK):
         n = 1
     return [slice(N * i // n, N * (i + 1) // n) for i in range(n)]
 

@@ -97,6 +97,7 @@ class Network(Layer):
         dtype = dtypes.pop()
         self.bind(xp.empty(self.size, dtype), xp.empty(self.size, dtype))
         for _, layer in self.walk():
+            layer.child_names = tuple(layer.children)
             layer.in_network = layer is not self
 
     def bind(self, theta, dtheta):

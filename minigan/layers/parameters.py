@@ -30,6 +30,7 @@ class Owner:
     state_names: tuple[str, ...] = ()
     array_names: tuple[str, ...] = ()          # all arrays that the layer owns
     in_network = False
+    child_names: tuple[str, ...] = ()          # of a layer in a network, whose layers are fixed
 
     def add_parameter(self, name: str, value: np.ndarray, dtype: str) -> None:
         """Make the host array `value` a trained parameter: self.W with its gradient self.dW, if the name is "W"."""
@@ -73,6 +74,8 @@ class Owner:
 
     @property
     def children(self) -> dict[str, Any]:
+        if self.in_network:
+            return {name: vars(self)[name] for name in self.child_names}
         for name, value in vars(self).items():
             if not isinstance(value, Owner) and any(layers_in(value)):
                 raise TypeError(f"{self}: self.{name} is a {type(value).__name__} with layers, which nothing would train; "

@@ -86,7 +86,7 @@ def D_has_won(symptoms, recent, looks):
             "the fakes")
     if symptoms["push"] < FLAT and "bounded" in symptoms:
         return (f"{sure}, and there G's loss is flat: {symptoms['push']:.1g} of its slope is left. D ends in a sigmoid or a "
-                "tanh, which is flat where D is sure: leave it out, and take a loss of logits, minigan.losses.NonSaturating().")
+                "tanh, flat where D is sure: leave it out, and take a loss of logits, minigan.losses.NonSaturating().")
     if symptoms["push"] < FLAT:
         return (f"{sure}, and there G's loss is flat: {symptoms['push']:.1g} of its slope is left. "
                 "Try --loss nonsaturating, which is steep there.")

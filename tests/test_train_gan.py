@@ -287,7 +287,7 @@ def test_an_option_that_would_change_the_run_is_refused_on_resume(capsys, tmp_pa
     train_gan.main([*SMALL, *out])
     capsys.readouterr()
     before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
-    assert "has --lr 0.0015, not 0.01" in fails(capsys, train_gan.main, "--resume", *out, "--lr", 0.01)
+    assert "has --lr 0.003, not 0.01" in fails(capsys, train_gan.main, "--resume", *out, "--lr", 0.01)
     assert "holds a run already" in fails(capsys, train_gan.main, *SMALL, *out)
     assert "has already 4 steps" in fails(capsys, train_gan.main, "--resume", *out, "--steps", 3)
     assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == before

@@ -3,9 +3,10 @@
 A conditional GAN appends the label, one-hot, to what both networks get (Mirza & Osindero 2014, arXiv:1411.1784; there in
 layers of its own).
 """
+from typing import Any
+
 from minigan import arguments, backend
 from minigan.backend import Array, xp
-from minigan.layers import Sequential
 
 
 class Sampler:
@@ -14,9 +15,9 @@ class Sampler:
     G_average  a moving average of G, which then makes the samples; or None
     """
 
-    G: Sequential
-    G_average: Sequential | None
-    latent_dim: int
+    G: Any
+    G_average: Any
+    latent_dim: Any
     classes: int
 
     def sample(self, n: int, seed: int, labels: Array | None = None) -> Array:

@@ -263,7 +263,8 @@ def every_subclass(module, base):
 LAYERS = every_subclass(mg.layers, mg.Layer)
 LOSSES = {name: loss for name, loss in every_subclass(mg.losses, mg.losses.Loss).items() if hasattr(loss, "generator")}
 OPTIMIZERS = {"SGD": {"lr": 0.1, "momentum": 0.9}, "Adam": {"eps": 1e-3}}
-MODELS = {"toy_mlp": {"width": 8}, "dcgan": {"image_shape": (12, 12, 1), "width": 4}, "mlp_gan": {"image_shape": (8, 8, 1)}, "dcgan_28": {}, "dcgan_64": {},
+MODELS = {"toy_mlp": {"width": 8}, "dcgan": {"image_shape": (12, 12, 1), "width": 4},
+          "mlp_gan": {"image_shape": (8, 8, 1)}, "dcgan_28": {}, "dcgan_64": {},
           "dcgan_64_stem": {}, "pacgan_toy": {"packing": 2}}
 UPDATES = ["alternating", "simultaneous"]
 

@@ -76,8 +76,8 @@ def check_range_of_data(owner, G, real):
     if ending(G) not in SPANS:
         return
     (lowest, highest), (low, high) = SPANS[ending(G)], (float(real.min()), float(real.max()))
-    lie = (f"{owner}: the real samples lie between {low:.3g} and {high:.3g}, but G ends in {ending(G)}, which spans {lowest} to "
-           f"{highest}")
+    lie = (f"{owner}: the real samples lie between {low:.3g} and {high:.3g}, but G ends in {ending(G)}, which spans {lowest} "
+           f"to {highest}")
     if low < 10 * lowest - 10 or high > 10 * highest:
         raise ValueError(f"{lie}: D would tell fakes by their range; {BYTES}, and minigan.datasets.pixels(x) does so with any "
                          "array of images")

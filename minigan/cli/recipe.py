@@ -31,7 +31,8 @@ MAIN_JOB = dict(conditional=True, latent_dim=32, loss="leastsquares", lr=3e-3, l
 DIGITS = {"mnist": MAIN_JOB, "digits": MAIN_JOB | dict(steps=1000, lr_schedule="constant_then_linear:1:0.05:1000")}
 MODEL_FOR = {"ring": "toy_mlp", "grid": "toy_mlp", "stacked_digits": "mlp_gan"}        # else dcgan
 DEFAULTS = dict(data="mnist", size="", channels=0, fit="crop", width=0, latent_dim=0, lr_d=0.0, beta2=0.999,
-                update="alternating", capture=False, seed=0, sample_every=100, save_every=1000, save_minutes=5.0, doctor_every=100)
+                update="alternating", capture=False, seed=0, sample_every=100, save_every=1000, save_minutes=5.0,
+                doctor_every=100)
 AUGMENTATIONS = {
     "flip": RandomFlip, "rotate": RandomRotate90, "shift": lambda rng: RandomShift(1, rng),
     "brightness": lambda rng: Brightness(0.5, rng), "cutout": lambda rng: Cutout(0.5, rng)}

@@ -38,7 +38,7 @@ class Sharded:
         self.slices, self.caches = slices, caches
 
 
-_facts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()        # network -> (least_work, fewest), as its layers are fixed
+_facts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()        # network -> (least_work, fewest): its layers are fixed
 _gradients: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()    # network -> the vectors of all its shards but the first
 
 

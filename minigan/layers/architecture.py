@@ -27,8 +27,8 @@ def describe(layer: Layer) -> dict[str, Any]:
     given = {}
     for name in inspect.signature(kind).parameters:
         if name not in BEGINNING:
-            value = layer.body.layers if name == "layers" and "body" in vars(layer) else getattr(layer, name)
-            given[name] = encode(value)
+            holder = vars(layer).get("body", layer) if name == "layers" else layer         # Residual has a body
+            given[name] = encode(getattr(holder, name))
     return {"kind": kind.__name__} | given
 
 
@@ -42,8 +42,9 @@ def encode(value):
 
 def words(layer: Layer) -> str:
     """A layer as it would be made: Dense(100, 64, bias=False). What is as by default is left out."""
-    if hasattr(layer, "layers"):
-        return f"{type(layer).__name__} of {len(layer.layers)} layers"
+    inside = getattr(layer, "layers", None)
+    if inside is not None:
+        return f"{type(layer).__name__} of {len(inside)} layers"
     given = []
     for name, parameter in inspect.signature(type(layer)).parameters.items():
         if name in BEGINNING or not hasattr(layer, name):
@@ -58,10 +59,10 @@ def words(layer: Layer) -> str:
     return f"{type(layer).__name__}({', '.join(given)})"
 
 
-def make(description: Any, dtype: str = "float32") -> Layer:
+def make(description: Any, dtype: str = "float32") -> Any:
     """The layer of this description, with arrays that are to be replaced. Raises ValueError if it describes none."""
     try:
-        kind = find(description["kind"])
+        kind: Any = find(description["kind"])
         given = {name: decode(value, dtype) for name, value in description.items() if name != "kind"}
         takes = inspect.signature(kind).parameters
         listed = [item for name in takes if takes[name].kind is inspect.Parameter.VAR_POSITIONAL for item in given.pop(name)]

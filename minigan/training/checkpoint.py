@@ -33,8 +33,8 @@ def save(path, game, extra=None, **arrays) -> None:
         content[name] = value
     buffer = io.BytesIO()
     texts = {"description": description(game), "extra": extra}
-    np.savez(buffer, **content, parts=np.array(own),                   # type: ignore[arg-type]
-             **{name: np.array(json.dumps(value)) for name, value in texts.items()})
+    content |= {name: np.array(json.dumps(value)) for name, value in texts.items()} | {"parts": np.array(own)}
+    np.savez(buffer, **content)                        # type: ignore[arg-type]
     write_whole(path, buffer.getvalue())
 
 
@@ -136,7 +136,7 @@ def parts(names) -> set[str]:
 
 def description(game) -> dict:
     """What a checkpoint says of the game in it, beside its arrays."""
-    networks = {}
+    networks: dict = {}
     for name, network in game.networks().items():
         try:
             networks[name] = describe(network) | {"dtype": str(network.theta.dtype)}

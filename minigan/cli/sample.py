@@ -57,7 +57,8 @@ def draw(args):
             z = append_labels(z, asarray(labels), classes)
         x = G(z)
         if x.ndim == 4:
-            plots.save_grid(out / name, x, columns or classes or None)
+            names = trained.extra.get("names", []) if isinstance(trained.extra, dict) and columns is None else []
+            plots.save_grid(out / name, x, columns or classes or None, names=names)
         else:
             plots.save_points(out / name, None, x)
         print(f"written: {out / name}")

@@ -7,9 +7,10 @@ whole or not at all; OSError if its folder is missing or closed.
 from minigan.files import read_picture, save_gif, save_picture
 from minigan.plots.figures import FAKE, HEIGHTS, LOSS_D, LOSS_G, REAL, SCORES, FancyBboxPatch, Figure, rasterize
 from minigan.plots.history import curves, save_curves
-from minigan.plots.images import caption, enlarge, grid, save_grid, save_rows, show, to_pixels
+from minigan.plots.images import caption, enlarge, grid, heading, in_colour, save_grid, save_rows, show, to_pixels
 from minigan.plots.planes import arrows, heights, plane, points, save_points, scatter, surface
 
 __all__ = ["FAKE", "FancyBboxPatch", "Figure", "HEIGHTS", "LOSS_D", "LOSS_G", "REAL", "SCORES", "arrows", "caption", "curves",
-           "enlarge", "grid", "heights", "plane", "points", "rasterize", "read_picture", "save_curves", "save_gif",
-           "save_grid", "save_picture", "save_points", "save_rows", "scatter", "show", "surface", "to_pixels"]
+           "enlarge", "grid", "heading", "heights", "in_colour", "plane", "points", "rasterize", "read_picture",
+           "save_curves", "save_gif", "save_grid", "save_picture", "save_points", "save_rows", "scatter", "show", "surface",
+           "to_pixels"]

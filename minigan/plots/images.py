@@ -47,9 +47,22 @@ def enlarge(picture: np.ndarray, scale: int | None = None) -> np.ndarray:
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def save_grid(path: str | Path, x: Array, columns: int | None = None, scale: int | None = None) -> None:
-    """Write the grid of the images x (N, H, W, C) as PNG, enlarged; `scale` as in `enlarge`."""
-    save_picture(path, enlarge(grid(x, columns), scale))
+def save_grid(path: str | Path, x: Array, columns: int | None = None, scale: int | None = None,
+              names: Sequence[str] = ()) -> None:
+    """Write the grid of the images x (N, H, W, C) as PNG, enlarged; `scale` as in `enlarge`; above it the names of its
+    columns, if there are any."""
+    picture = enlarge(grid(x, columns), scale)
+    save_picture(path, np.concatenate([heading(names, picture.shape[1]), in_colour(picture)]) if any(names) else picture)
+
+
+def heading(names: Sequence[str], width: int) -> np.ndarray:
+    """A picture (20, width, 3): a name above the middle of each of as many columns."""
+    return caption(names, [(i + 0.5) / len(names) for i in range(len(names))], width, 20)
+
+
+def in_colour(picture: np.ndarray) -> np.ndarray:
+    """A picture (height, width, 1 or 3) as (height, width, 3)."""
+    return np.broadcast_to(picture, (*picture.shape[:2], 3))
 
 
 def show(x: Array, columns: int | None = None) -> Shown:
@@ -60,7 +73,7 @@ def show(x: Array, columns: int | None = None) -> Shown:
     picture = enlarge(grid(x, columns))
     figure = Shown(figsize=(picture.shape[1] / 100, picture.shape[0] / 100), dpi=100)
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.imshow(np.broadcast_to(picture, (*picture.shape[:2], 3)), interpolation="nearest", aspect="auto")
+    ax.imshow(in_colour(picture), interpolation="nearest", aspect="auto")
     ax.axis("off")
     return figure
 
@@ -87,7 +100,7 @@ def save_rows(path: str | Path, rows: dict[str, Array]) -> None:
     for ax, (caption, x) in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows.items()):
         scale = largest // x.shape[1]
         picture = grid(to_numpy(x).repeat(scale, axis=1).repeat(scale, axis=2), columns=len(x))
-        ax.imshow(np.broadcast_to(picture, (*picture.shape[:2], 3)), interpolation="nearest")
+        ax.imshow(in_colour(picture), interpolation="nearest")
         ax.set_title(caption, loc="left", fontsize=10)
         ax.axis("off")
     save_picture(path, rasterize(figure))

@@ -9,6 +9,8 @@ from minigan import plots
 from minigan.backend import to_numpy
 from minigan.training.log import COLUMNS
 
+BLUE = [int(plots.REAL[i:i + 2], 16) for i in (1, 3, 5)]
+
 
 def name_of_picture(step):
     return f"step_{step:06d}.png"
@@ -24,7 +26,8 @@ def draw_samples(run, path: Path) -> None:
     each class; of points in the plane all in one picture; of other samples there is none."""
     if can_be_drawn(run.x):
         columns = run.gan.classes or 10
-        sheet = beside_real(run.x[real_row(run, columns)], run.gan.sample(8 * columns, run.seed), run.names)
+        rows = min(8, columns + 2)
+        sheet = beside_real(run.x[real_row(run, columns)], run.gan.sample(rows * columns, run.seed), run.names)
         plots.save_picture(path, sheet)
     elif run.x.shape[1:] == (2,):
         plots.save_points(path, run.x[:1000], to_numpy(run.gan.sample(1000, run.seed)))
@@ -40,17 +43,14 @@ def real_row(run, columns) -> np.ndarray:
 
 def beside_real(real, fake, names=()) -> np.ndarray:
     """A picture: the names of the columns, a row of real images, marked by blue, and below it the fakes, each as a grid."""
-    columns = len(real)
-    grids = [plots.grid(x, columns) for x in (real, fake)]
+    grids = [plots.grid(x, len(real)) for x in (real, fake)]
     scale = max(1, round(500 / grids[0].shape[1]))
-    grids = [np.broadcast_to(plots.enlarge(grid, scale), (*(scale * side for side in grid.shape[:2]), 3)) for grid in grids]
-    width, centres = grids[0].shape[1], (np.arange(columns) + 0.5) / columns
-    heads = [plots.caption(names, centres, width, 20)] if any(names) else []
-    blue = np.broadcast_to(np.array([8, 81, 156], np.uint8), (6, width, 3))
-    parts = [*heads, blue, grids[0], blue, grids[1]]
-    words = [plots.caption([text], [0.5], 50, len(part), colour) for part, text, colour in zip(
-        parts, [""] * len(heads) + ["", "real", "", "fake"], [plots.REAL] * (len(heads) + 3) + [plots.FAKE])]
-    return np.concatenate([np.concatenate(pair, axis=1) for pair in zip(words, parts)])
+    above, below = (plots.in_colour(plots.enlarge(grid, scale)) for grid in grids)
+    bar = np.full((6, above.shape[1], 3), BLUE, np.uint8)
+    rows = [("", "black", plots.heading(names, above.shape[1]))] if any(names) else []
+    rows += [("", "black", bar), ("real", plots.REAL, above), ("", "black", bar), ("fake", plots.FAKE, below)]
+    return np.concatenate([np.concatenate([plots.caption([word], [0.5], 50, len(part), colour), part], axis=1)
+                           for word, colour, part in rows])
 
 
 def draw_real(run) -> None:

@@ -124,27 +124,27 @@ def dcgan(rng: np.random.Generator, latent_dim: int = 100, image_shape: tuple[in
           dtype: str = "float32") -> tuple[Sequential, Sequential]:
     """A DCGAN for images of any size: its depth follows from the size, its cost from `width`.
 
-    D halves the image as long as 4 pixels of its shorter side are left, and doubles the channels, from `width` up to eight
-    times as many; G goes the same way back. 28 x 28 goes by 14 to 7; 64 x 64 by 32, 16 and 8 to 4; 40 x 56 by 20 x 28 and 10 x
-    14 to 5 x 7. What does not divide is rounded up, and G's image cut to its size: 30 x 30 is the middle of 32 x 32.
+    D halves the image, rounding up, as long as 4 pixels of its shorter side are left: 28, 14, 7, 4; and doubles the channels,
+    from `width` up to eight times as many. G doubles, from at least 4 before rounding: 7, 14, 28. What is too much is cut off:
+    30 x 30 is the middle of 8, 16, 32. Both go between 64 x 64 and 4 x 4, 40 x 56 and 5 x 7.
 
     Source    Radford et al. 2016, arXiv:1511.06434; without its BatchNorm in D, which a gradient penalty forbids
     """
-    H, W, C = image_shape
-    if min(H, W) < 8:
-        raise ValueError(f"dcgan: expected images of at least 8 x 8 pixels, to be halved once, got {H} x {W}")
-    w = dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
-    depth = int(math.log2(min(H, W) / 4))
-    channels = [min(2 ** i, 8) * width for i in range(depth)]                  # beside the image first
-    h, v, top = -(-H // 2 ** depth), -(-W // 2 ** depth), channels[-1]         # the smallest image, h x v
+    if min(image_shape[:2]) < 8:
+        raise ValueError(f"dcgan: expected images of at least 8 x 8 pixels, to be halved once, got {image_shape}")
+    (H, W, C), w = image_shape, dict(rng=rng, dtype=dtype, initializer=DCGAN_INIT)
+    depth_G = int(math.log2(min(H, W) / 4))            # the largest with min(H, W) / 2^depth >= 4
+    depth_D = math.ceil(math.log2(min(H, W) / 3)) - 1  # > 3, which is 4 when it is rounded up
+    G_channels, D_channels = ([min(2 ** i, 8) * width for i in range(depth)] for depth in (depth_G, depth_D))  # image first
+    h, v, top = -(-H // 2 ** depth_G), -(-W // 2 ** depth_G), G_channels[-1]   # G's first image, h x v
     G = [Dense(latent_dim, h * v * top, bias=False, **w), Reshape(h, v, top), BatchNorm(top, dtype=dtype), LeakyReLU(0.2)]
-    D = [Conv2D(C, width, 4, stride=2, **w), LeakyReLU(0.2)]
-    for small, large in zip(channels, channels[1:]):
-        D += [Conv2D(small, large, 4, stride=2, **w), LeakyReLU(0.2)]
-    for large, small in zip(channels[::-1], channels[-2::-1]):
-        G += [ConvTranspose2D(large, small, 4, stride=2, bias=False, **w), BatchNorm(small, dtype=dtype), LeakyReLU(0.2)]
-    G += [ConvTranspose2D(width, C, 4, stride=2, **w), *[Crop(H, W)] * ((H, W) != (h * 2 ** depth, v * 2 ** depth)), Tanh()]
-    return Sequential(*G, name="G"), Sequential(*D, Flatten(), Dense(h * v * top, 1, **w), name="D")
+    for I, O in zip(G_channels[::-1], G_channels[-2::-1]):
+        G += [ConvTranspose2D(I, O, 4, stride=2, bias=False, **w), BatchNorm(O, dtype=dtype), LeakyReLU(0.2)]
+    crop = [Crop(H, W)] if (h * 2 ** depth_G, v * 2 ** depth_G) != (H, W) else []
+    G += [ConvTranspose2D(width, C, 4, stride=2, **w), *crop, Tanh()]
+    D = [layer for I, O in zip([C, *D_channels], D_channels) for layer in (Conv2D(I, O, 4, stride=2, **w), LeakyReLU(0.2))]
+    last = D_channels[-1] * -(-H // 2 ** depth_D) * -(-W // 2 ** depth_D)
+    return Sequential(*G, name="G"), Sequential(*D, Flatten(), Dense(last, 1, **w), name="D")
 
 
 def toy_mlp(rng: np.random.Generator, latent_dim: int = 2, width: int = 128, depth: int = 2, data_dim: int = 2, *,

@@ -27,7 +27,7 @@ RECIPES = {
 # The dcgan on the bundled digits: MNIST's, which is the main job, and the small ones, for a try of a few seconds. G learns
 # faster than D, so that D, which has to learn what each class looks like, is not sure before G follows.
 MAIN_JOB = dict(conditional=True, latent_dim=32, loss="leastsquares", lr=3e-3, lr_d=1e-3, beta1=0.3, beta2=0.99,
-                batch_size=32, ema=0.99, steps=2400, lr_schedule="constant_then_linear:1:0.05:2400", sample_every=50)
+                batch_size=32, ema=0.99, steps=1800, lr_schedule="constant_then_linear:1:0.05:1800", sample_every=50)
 DIGITS = {"mnist": MAIN_JOB, "digits": MAIN_JOB | dict(steps=1000, lr_schedule="constant_then_linear:1:0.05:1000")}
 MODEL_FOR = {"ring": "toy_mlp", "grid": "toy_mlp", "stacked_digits": "mlp_gan"}        # else dcgan
 DEFAULTS = dict(data="mnist", size="", channels=0, fit="crop", width=0, latent_dim=0, lr_d=0.0, beta2=0.999,

@@ -82,6 +82,7 @@ class Run:
         labels = None if labels is None else backend.to_numpy(labels)
         check_labels("training", labels, len(x), gan.classes)
         check_range_of_data("training", gan.G, x)
+        gan.begun = True                               # so it need not look at its first batch
         self.gan, self.x, self.labels, self.out, self.seed, self.config = gan, x, labels, Path(out), seed, config
         self.critic_steps, self.schedule, self.doctor, self.doctor_every = critic_steps, schedule, doctor, doctor_every
         self.names = names or [str(k) for k in range(gan.classes)]

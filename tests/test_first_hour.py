@@ -257,6 +257,7 @@ def test_the_real_row_has_one_of_each_class(tmp_path):
     labels = np.array([2, 2, 0, 1, 2] * 4)
     run = training.Run(a_labelled_gan(), X, tmp_path, labels=labels, batch_size=4)
     assert album.real_row(run, 3).tolist() == [2, 3, 0] and run.names == ["0", "1", "2"]
+    assert album.real_row(run, 6).tolist() == [2, 3, 0, 7, 8, 1]
 
 
 # --- own data ---

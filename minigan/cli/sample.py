@@ -57,8 +57,9 @@ def draw(args):
             z = append_labels(z, asarray(labels), classes)
         x = G(z)
         if x.ndim == 4:
+            times = max(1, 8 // classes) if classes else 0             # few classes get several columns each
             names = trained.extra.get("names", []) if isinstance(trained.extra, dict) and columns is None else []
-            plots.save_grid(out / name, x, columns or classes or None, names=names)
+            plots.save_grid(out / name, x, columns or times * classes or None, names=times * names)
         else:
             plots.save_points(out / name, None, x)
         print(f"written: {out / name}")

@@ -23,22 +23,23 @@ def can_be_drawn(x) -> bool:
 
 def draw_samples(run, path: Path) -> None:
     """The samples of one fixed z: of images of 1 or 3 channels, below a row of real ones, of a conditional GAN a column for
-    each class; of points in the plane all in one picture; of other samples there is none."""
+    each class, or several if they are few; of points in the plane all in one picture; of other samples there is none."""
     if can_be_drawn(run.x):
-        columns = run.gan.classes or 10
-        rows = min(8, columns + 2)
-        sheet = beside_real(run.x[real_row(run, columns)], run.gan.sample(rows * columns, run.seed), run.names)
-        plots.save_picture(path, sheet)
+        classes = run.gan.classes
+        columns = classes * max(1, 8 // classes) if classes else 10
+        names = run.names * (columns // len(run.names)) if run.names else []
+        plots.save_picture(path, beside_real(run.x[real_row(run, columns)], run.gan.sample(8 * columns, run.seed), names))
     elif run.x.shape[1:] == (2,):
         plots.save_points(path, run.x[:1000], to_numpy(run.gan.sample(1000, run.seed)))
 
 
 def real_row(run, columns) -> np.ndarray:
-    """The numbers of the real samples in the first row: one of each class, or just the first few."""
+    """The numbers of the real samples in the first row: of each class in turn the next one, or just the first few."""
     if run.labels is None:
         return np.arange(columns) % len(run.x)
-    first = {int(label): n for n, label in reversed([*enumerate(run.labels)])}
-    return np.array([first.get(k, 0) for k in range(columns)])
+    members = [np.flatnonzero(run.labels == k) for k in range(run.gan.classes)]
+    turns = [(members[k % len(members)], k // len(members)) for k in range(columns)]
+    return np.array([own[turn % len(own)] if len(own) else 0 for own, turn in turns])
 
 
 def beside_real(real, fake, names=()) -> np.ndarray:

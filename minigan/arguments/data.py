@@ -53,7 +53,7 @@ def check_samples(owner, real, fake):
     if not hasattr(getattr(real, "dtype", None), "kind") or (real.shape[1:], real.dtype) == (fake.shape[1:], fake.dtype):
         return                                         # D checks what else a batch must be
     shape = real.shape[1:]
-    anything = "; of images in any form minigan.datasets.pixels(x) makes (N, H, W, C) float32 in [-1, 1]"
+    anything = "; minigan.datasets.pixels(x) does all of it for images: bytes by x / 127.5 - 1, a last axis for the channels"
     remedies = {(*shape[1:], *shape[:1]): "; the channels come last: x.transpose(0, 2, 3, 1)",
                 (*shape, 1): "; x[..., None] adds an axis of channels",
                 shape: f"; {BYTES if real.dtype.kind in 'iu' else f'x.astype({str(fake.dtype)!r}) converts'}"}

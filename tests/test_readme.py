@@ -71,7 +71,12 @@ def commands():
     return [line for line in found if "--help" not in line and line != "minigan sample"]
 
 
-@pytest.mark.parametrize("line", commands())
+def weight(line):
+    """Those that take seconds, for a judge, a large network or many samples, are slow."""
+    return [pytest.mark.slow] if re.search("--seeds|dcgan_28|stacked|size 40x56", line) else []
+
+
+@pytest.mark.parametrize("line", [pytest.param(line, marks=weight(line)) for line in commands()])
 def test_a_command_runs(folder, line, capsys):
     """With two steps, in a folder of its own."""
     from minigan.__main__ import main

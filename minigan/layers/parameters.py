@@ -22,6 +22,9 @@ from minigan.backend import Array, asarray, host_rng, next_stream, xp
 from minigan.layers.checks import FLOATS
 
 
+GROWING = (list, set, deque, Mapping, np.ndarray)      # values that layers can be put into
+
+
 class Owner:
     """What a layer owns: parameters, states, a generator, and other layers."""
 
@@ -74,13 +77,13 @@ class Owner:
 
     @property
     def children(self) -> dict[str, Any]:
-        if self.in_network:
-            return {name: vars(self)[name] for name in self.child_names}
+        looked_through = GROWING if self.in_network else object        # in a network only what may have grown since
         for name, value in vars(self).items():
-            if not isinstance(value, Owner) and any(layers_in(value)):
+            if isinstance(value, looked_through) and not isinstance(value, Owner) and any(layers_in(value)):
                 raise TypeError(f"{self}: self.{name} is a {type(value).__name__} with layers, which nothing would train; "
                                 "make it a Sequential, or give each layer an attribute of its own")
-        return {name: value for name, value in vars(self).items() if isinstance(value, Owner)}
+        names = self.child_names if self.in_network else vars(self)
+        return {name: vars(self)[name] for name in names if isinstance(vars(self)[name], Owner)}
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Any]]:
         """(path, layer) of this layer and of all inside it; "3.body.0" is layer 0 of the attribute body of layer 3."""

@@ -22,7 +22,7 @@ from minigan.backend import Array, asarray, host_rng, next_stream, xp
 from minigan.layers.checks import FLOATS
 
 
-GROWING = (list, set, deque, Mapping, np.ndarray)      # values that layers can be put into
+GROWING = (list, set, deque, Mapping)                  # values that layers can be put into
 
 
 class Owner:

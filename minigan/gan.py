@@ -50,6 +50,7 @@ class GAN(Sampler):
         if update not in ("alternating", "simultaneous"):
             raise ValueError(f'GAN: update must be "alternating" or "simultaneous", got {update!r}')
         arguments.check_game("GAN", loss, {"G": G, "D": D}, [optimizer_G, optimizer_D])
+        arguments.check_object("GAN", "loss", loss, "minigan.losses.NonSaturating()", "score")
         arguments.check_ending_of_D("GAN", D, loss)
         arguments.check_whole("GAN", 0, classes=classes)
         arguments.check_range("GAN", average=(average, 0, 1))

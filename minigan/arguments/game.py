@@ -12,7 +12,7 @@ SPANS = {"Tanh": (-1, 1), "Sigmoid": (0, 1)}           # what a network that end
 
 def check_game(owner, loss, networks, optimizers):
     """Raise unless the loss, the networks {name: network} and one optimizer for each can play a game; nothing is changed."""
-    check_object(owner, "loss", loss, "minigan.losses.NonSaturating()", "discriminator", "generator", "score")
+    check_object(owner, "loss", loss, "minigan.losses.NonSaturating()", "discriminator", "generator")
     for name, network in networks.items():
         if not hasattr(network, "theta") or len(network) == 0:
             raise TypeError(f"{owner}: {name} must be a network, minigan.Sequential(...) of some layers, got {brief(network)}")

@@ -67,10 +67,10 @@ def a_gan(**options):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"classes": 3}, {"average": 0.9, "preprocess_D": mg.layers.RandomShift(1, mg.rng(0))}],
+    dict, lambda: {"classes": 3}, lambda: {"average": 0.9, "preprocess_D": mg.layers.RandomShift(1, mg.rng(0))}],
     ids=["plain", "conditional", "average, shift"])
 def test_a_checkpoint_is_all_that_sampling_needs(backend, tmp_path, options):
-    gan = a_gan(**options)
+    gan = a_gan(**options())
     x, labels = asarray(mg.host_rng(1).uniform(-1, 1, (6, 8, 8, 1)).astype("float32")), asarray(np.arange(6) % 3)
     for _ in range(2):
         gan.train_step(x, gan.noise(6, 3), labels if gan.classes else None)

@@ -73,6 +73,8 @@ def complete(given):
         raise ValueError(f"there is no model {model!r}; there are {', '.join(RECIPES)}")
     off = {name: default for name, (default, _) in STABILIZERS.items()}
     own = RECIPES[model] | (DIGITS.get(data, {}) if model == "dcgan" else {})
+    if "lr" in given:                                  # then it is for both networks, unless D has its own
+        own = {name: value for name, value in own.items() if name != "lr_d"}
     options = DEFAULTS | off | {"device": device(), "threads": workers()} | own | given | {"model": model}
     options["loss"] = repr(losses.by_name(options["loss"])).lower()            # one spelling
     for name, value in options.items():

@@ -27,7 +27,8 @@ BYTES_PER_S, TF32_PER_S, FLOAT32_PER_S = 3.35e12, 495e12, 67e12
 
 
 def count(model, batch):
-    """[(who, bytes, operations)] of every kernel of a step that is not the first, in order; who is "D.2 Conv2D backward", or "" between layers."""
+    """[(who, bytes, operations)] of every kernel of a step that is not the first, in order; who is "D.2 Conv2D backward", or
+    "" between layers."""
     import fakecupy
     use("cuda")
     gan, real = make_gan(model, batch)

@@ -288,6 +288,18 @@ def test_class_folders_keep_their_names(tmp_path):
     assert x.shape == (5, 16, 16, 3) and labels.tolist() == [0, 0, 0, 1, 1] and names == ["cats", "dogs"]
 
 
+def test_empty_class_folders_have_no_column(tmp_path):
+    for name in ("a", "b", "c"):
+        pictures(tmp_path / name, (16, 16), 2 if name != "c" else 0)
+    x, labels, names = load_data(recipe.complete({"data": str(tmp_path)}))
+    assert labels.tolist() == [0, 0, 1, 1] and names == ["a", "b"]
+
+
+def test_stacked_digits_keep_their_three_colours():
+    with pytest.raises(ValueError, match="--channels 1: the modes of stacked_digits are its three colours"):
+        load_data(recipe.complete({"data": "stacked_digits", "channels": 1}))
+
+
 def test_the_natural_size_of_pictures(tmp_path):
     pictures(tmp_path / "a", (20, 30), 2)
     assert mg.datasets.natural_size(tmp_path / "a") == (20, 30) and mg.datasets.natural_size(tmp_path / "a", 25) == (25, 25)

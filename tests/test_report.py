@@ -45,6 +45,17 @@ def test_stacked_digits():
     assert bad["modes"][0] == 1 and bad["KL"][0] == pytest.approx(np.log(1000))
 
 
+@pytest.mark.slow
+def test_images_in_another_form_than_the_judge_knows_are_brought_into_it():
+    x, labels = mg.datasets.mnist("test")
+    large = mg.datasets.to_channels(mg.datasets.resize(x, 32), 3)
+    found = evaluation.score(Copyist(large, labels, classes=10), "mnist", large, 1)
+    assert found["as asked"][0] > 0.97 and found["sure"][0] > 0.9
+    stacked, modes = mg.datasets.stacked_digits(3000, mg.host_rng(0))
+    large = mg.datasets.resize(stacked, 16)
+    assert evaluation.score(Copyist(large, modes), "stacked_digits", large, 1)["modes"][0] > 800
+
+
 def test_a_folder_of_pictures_has_no_score():
     assert evaluation.score(None, "some/folder", None, 0) == {}
 

@@ -27,6 +27,8 @@ def load_data(options):
         x, labels = datasets.digits() if name == "digits" else getattr(datasets, name)(50_000, host_rng(0))
     if size and x.shape[1:3] != size:
         x = datasets.resize(x, size)
+    if options["channels"] == 1 and name.startswith("stacked"):
+        raise ValueError(f"--channels 1: the modes of {name} are its three colours")
     if options["channels"]:
         x = datasets.to_channels(x, options["channels"])
     return x, labels, [str(k) for k in range(labels.max() + 1)]
@@ -37,8 +39,9 @@ def load_folder(folder, size, channels, fit):
     if not folder or not Path(folder).is_dir():
         raise ValueError(f"--data {folder}: neither {', '.join(KNOWN[:-1])} or {KNOWN[-1]} nor a folder of images")
     x, labels = datasets.image_folder(folder, size or datasets.natural_size(folder), channels, fit)
-    # labels that are all 0: pictures in the folder itself, or one class only
-    return (x, labels, datasets.class_names(folder)) if labels.any() else (x, None, [])
+    if not labels.any():                               # pictures in the folder itself, or one class only
+        return x, None, []
+    return x, labels, datasets.class_names(folder)[:labels.max() + 1]          # without empty folders at the end
 
 
 def parse_size(text):

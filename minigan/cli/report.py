@@ -47,7 +47,9 @@ def score_digits(gan, judge, x, seed):
 
 def score_stacked(gan, judge, x, seed):
     """26,000 images: the modes of 1,000 found, and the KL of their histogram (metrics.stacked_modes)."""
-    fake, real = (metrics.stacked_modes(images, judge) for images in (to_numpy(gan.sample(26_000, seed)), x[:26_000]))
+    size = judge.held_out.shape[1:3]
+    fake, real = (metrics.stacked_modes(images if images.shape[1:3] == size else datasets.resize(images, size), judge)
+                  for images in (to_numpy(gan.sample(26_000, seed)), x[:26_000]))
     return {"modes": (fake.modes, real.modes), "KL": (fake.kl, real.kl)}
 
 

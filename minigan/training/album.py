@@ -55,10 +55,10 @@ def beside_real(real, fake, names=()) -> np.ndarray:
 
 
 def draw_real(run) -> None:
-    """real.png: real samples as D sees them in training, behind augmentation and noise, drawn by copies of these layers."""
-    if not can_be_drawn(run.x):
+    """real.png, at the beginning: real samples as D sees them, behind augmentation and noise, drawn by copies of these."""
+    if run.step > 0 or not can_be_drawn(run.x):
         return
-    real, labels = run.samples(0)
+    real, _ = run.samples(0)
     for layer in copy.deepcopy([run.gan.augment, run.gan.preprocess_D]):
         real, _ = layer.forward(real)
     plots.save_grid(run.out / "real.png", real[:64])

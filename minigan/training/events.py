@@ -21,8 +21,8 @@ class Events:
     def save_is_due(self) -> bool:
         return self.run.step % self.save_every == 0 or time.monotonic() - self.saved_at > self.save_seconds
 
-    def after(self, row) -> None:
-        """The step of this row of the log is done."""
+    def after(self, row, save: bool) -> None:
+        """The step of this row of the log is done; a checkpoint is to be written, or not."""
         run, bar = self.run, self.bar
         bar.update()
         bar.set_postfix_str("loss_D {1:.3f}, loss_G {2:.3f}, D(x) {3:.2f}, D(G(z)) {4:.2f}".format(*row), False)
@@ -32,7 +32,7 @@ class Events:
                 self.say(self.cost())
         if run.step % self.sample_every == 0 or run.step == 1:
             self.draw()
-        if self.save_is_due():
+        if save:
             run.save()
             self.saved_at = time.monotonic()
         if run.doctor is not None and (run.step % run.doctor_every == 0 or run.step == 1):

@@ -58,8 +58,8 @@ class Run:
                       True: a new Doctor(); False or None: none
     names             of the classes, for the pictures
     Errors    ValueError or TypeError for an x that is empty, not finite or not like what G makes, for labels that are no
-              classes, for options that make no sense;  FileExistsError if `out` holds another run;  BlockingIOError if
-              another run is in it at this moment;  OSError if it cannot be written
+              classes, for options that make no sense;  FileExistsError if `out` holds another run;  BlockingIOError if one is
+              in it at this moment;  OSError if it cannot be written
     """
 
     def __init__(self, gan, x, out, *, labels=None, batch_size=64, seed=0, config=None, critic_steps=1,
@@ -165,8 +165,7 @@ class Run:
         stderr = Unfailing(sys.stderr)
         for sentence in machine.advice():
             print(f"minigan: {sentence}", file=stderr)
-        if self.step == 0:
-            draw_real(self)
+        draw_real(self)
         recent = checkpoint.snapshot(self.gan, **self._own_state())    # from which up to 100 steps can be repeated
         quiet = np.errstate(over="ignore", invalid="ignore")           # what overflows is found below, and explained
         progress = tqdm(total=steps, initial=self.step, unit="step", file=stderr, dynamic_ncols=True)
@@ -174,10 +173,11 @@ class Run:
             events = Events(self, bar, steps, sample_every, save_every, save_minutes)
             while self.step < steps and not stopped():
                 row = self.train_step()
-                look = self.step % 100 == 0 or self.step == steps or events.save_is_due() or stopped()
+                save = events.save_is_due()
+                look = save or self.step % 100 == 0 or self.step == steps or stopped()
                 if not all(map(math.isfinite, row[1:])) or look and not self._is_finite():
                     explain(self, recent)          # before anything of it is saved
-                events.after(row)
+                events.after(row, save)
                 if self.step % 100 == 0:
                     self.log.flush()
                     recent = checkpoint.snapshot(self.gan, **self._own_state())

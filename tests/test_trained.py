@@ -100,6 +100,15 @@ def test_what_a_checkpoint_cannot_say_is_said(tmp_path):
         mg.load(tmp_path / "other.npz")
 
 
+def test_a_D_of_ones_own_is_left_out(tmp_path):
+    G, D = Sequential(Dense(2, 2)), Sequential(Dense(2, 1), Mine())
+    gan = mg.GAN(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam(), average=0.5)
+    mg.checkpoint.save(tmp_path / "gan.npz", gan)
+    trained = mg.load(tmp_path / "gan.npz")
+    assert sorted(trained.networks) == ["G", "G_average"] and trained.D is None
+    np.testing.assert_array_equal(trained.sample(4, 0), gan.sample(4, 0))
+
+
 def test_a_translation_is_opened_but_makes_nothing_of_noise(tmp_path):
     G, D = Sequential(Dense(2, 2)), Sequential(Dense(4, 1))
     game = mg.Translation(G, D, mg.losses.Hinge(), mg.optimizers.Adam(), mg.optimizers.Adam())

@@ -11,7 +11,7 @@ class Trained(Sampler):
     """The networks of a checkpoint. `sample(n, seed)` is that of the GAN which was saved: the same images, bit for bit, on the
     same kind of device.
 
-    networks   {"G": G, "D": D, ...}, each also an attribute of that name
+    networks   {"G": G, "D": D, ...}; one with a layer that is not minigan's, which nothing here could make, is missing
     extra      what was saved beside the game: of a run its options
     """
 
@@ -29,17 +29,18 @@ class Trained(Sampler):
 def load(path) -> Trained:
     """The networks of a checkpoint, made anew as it describes them; nothing but the file is needed.
 
-    Errors    CheckpointError for a file that is no checkpoint, or that does not say what it holds, since it is older or has a
-              layer which is not one of minigan's;  FileNotFoundError
+    Errors    CheckpointError for a file that is no checkpoint, or that does not say what it holds, since it is older or its G
+              has a layer which is not one of minigan's;  FileNotFoundError
     """
     content = checkpoint.load(path)
     try:
         known = json.loads(str(content["description"]))
-        dtypes = {name: text if isinstance(text, str) else text.pop("dtype") for name, text in known["networks"].items()}
-        for name, network in known["networks"].items():
-            if isinstance(network, str):
-                raise ValueError(f"of its {name}, {network}: make the networks yourself, and use checkpoint.restore_network")
-        networks = {name: make(network, dtypes[name]) for name, network in known["networks"].items()}
+        foreign = {name: text for name, text in known["networks"].items() if isinstance(text, str)}
+        networks = {name: make(described, described.pop("dtype")) for name, described in known["networks"].items()
+                    if name not in foreign}
+        if "G" in foreign or not networks:
+            name, reason = next(iter(foreign.items()), ("networks", "there are none"))
+            raise ValueError(f"of its {name}, {reason}: make the networks yourself, and use checkpoint.restore_network")
         trained = Trained(networks, known["latent_dim"], known["classes"], content["extra"])
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise checkpoint.CheckpointError(f"{path}: it does not say which networks it holds ({error})") from None

@@ -39,7 +39,7 @@ class GAN(Sampler):
     preprocess_D     a layer without parameters, or a Sequential of some, through which real and fake samples pass on their way
                      to D in training
     augment          the same for the real samples alone
-    penalty          of minigan.penalties: WGANGP(rng) or R1(); its gradient is added in every D step
+    penalty          of minigan.penalties: WGANGP(rng), R1() or R2(), or a list of some; added to the loss in every D step
     average          weight of the old value in a moving average of G's parameters, which `sample` then uses; 0: none
 
     D processes real and fake images in two passes, so a BatchNorm in D normalises each by its own statistics.
@@ -54,8 +54,9 @@ class GAN(Sampler):
         arguments.check_ending_of_D("GAN", D, loss)
         arguments.check_whole("GAN", 0, classes=classes)
         arguments.check_range("GAN", average=(average, 0, 1))
-        if penalty is not None:
-            arguments.check_object("GAN", "penalty", penalty, "minigan.penalties.R1()", "rng")
+        self.penalties = penalty if isinstance(penalty, (list, tuple)) else [penalty] if penalty is not None else []
+        for one in self.penalties:
+            arguments.check_object("GAN", "penalty", one, "minigan.penalties.R1()", "rng")
         self.G, self.D, self.loss, self.update = G, D, loss, update
         self.latent_dim = arguments.length_of_z(G, latent_dim, classes)
         self.classes, self.penalty, self.average = classes, penalty, average
@@ -123,9 +124,9 @@ class GAN(Sampler):
         D.zero_grad()
         self.discriminate_backward(dlogits_real, cache_real, input_grad=False)
         self.discriminate_backward(dlogits_fake, cache_fake, input_grad=False)
-        if self.penalty is not None:
-            (seen_real, *_), (seen_fake, *_) = cache_real, cache_fake
-            loss_D = loss_D + self.penalty(D, seen_real, seen_fake, self.classes)
+        (seen_real, *_), (seen_fake, *_) = cache_real, cache_fake
+        for penalty in self.penalties:
+            loss_D = loss_D + penalty(D, seen_real, seen_fake, self.classes)
         return loss_D, logits_fake, cache_fake
 
     def _generator_gradient(self, logits_fake, cache_fake, cache_G):
@@ -191,7 +192,8 @@ class GAN(Sampler):
         return {"optimizer_G": self.optimizer_G, "optimizer_D": self.optimizer_D}
 
     def generators(self) -> dict:
-        return {} if self.penalty is None or self.penalty.rng is None else {"penalty.rng": self.penalty.rng}
+        drawing = [penalty.rng for penalty in self.penalties if penalty.rng is not None]
+        return {f"penalty.{i}.rng" if i else "penalty.rng": rng for i, rng in enumerate(drawing)}
 
 
 def as_network(name: str, layer) -> Sequential:

@@ -88,6 +88,16 @@ def r1(D: Sequential, real: Array, gamma: float = 10.0, known: int = 0) -> Array
     return (g * g).sum()
 
 
+def r2(D: Sequential, fake: Array, gamma: float = 10.0, known: int = 0) -> Array:
+    """r1 on fake images: D is to be flat where G is, too.
+
+    Why       while fakes and data lie apart, D is kept flat on the data alone by r1, and may be as steep as it likes at the
+              fakes, which are the ones that follow its slope
+    Source    Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, eq. 10; with r1: Huang et al. 2024, arXiv:2501.05441
+    """
+    return r1(D, fake, gamma, known)
+
+
 def input_gradient(D: Sequential, x: Array, known: int = 0) -> tuple[Array, list, Array]:
     """(g, cache, ones): g = ∇ₓD(xₙ) for every n at once: with ones as dy, since Σₘ D(xₘ) has at xₙ the gradient of D(xₙ)."""
     for _, layer in D.walk():
@@ -129,3 +139,10 @@ class R1:
 
     def __call__(self, D: Sequential, real: Array, fake: Array, known: int = 0) -> Array:
         return r1(D, real, self.gamma, known)
+
+
+class R2(R1):
+    """r2 as a part of a GAN."""
+
+    def __call__(self, D: Sequential, real: Array, fake: Array, known: int = 0) -> Array:
+        return r2(D, fake, self.gamma, known)

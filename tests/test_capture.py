@@ -23,6 +23,7 @@ OPTIONS = {                                        # name: options of recipe.bui
     "falling learning rate": {"lr_schedule": "linear:1:0.1:15"},
     "fading noise": {"instance_noise": "linear:0.3:0:10"},
     "wgan-gp": {"loss": "wasserstein", "penalty": "wgan-gp"}, "r1": {"penalty": "r1"},
+    "r1 and r2": {"penalty": "r1+r2", "penalty_weight": 0.5},
     "regularizers": {"weight_decay": 0.1, "l1": 1e-4, "l2": 1e-3, "clip_norm": 1.0, "clip_value": 0.5},
     "weight decay, falling learning rate": {"weight_decay": 0.1, "lr_schedule": "cosine:1:0.1:15"},
     "moving average": {"ema": 0.9}, "packing": {"packing": 2}, "spectral norm": {"spectral_norm": True},
@@ -97,7 +98,7 @@ def test_no_regularizer_penalty_or_stabilizer_is_forgotten():
     mg.use("cpu")
     gans = [game(**options)[0] for options in OPTIONS.values()]
     used = {type(each) for gan in gans for each in (*gan.optimizer_G.regularizers, *gan.optimizer_D.regularizers)}
-    used |= {type(gan.penalty) for gan in gans}
+    used |= {type(penalty) for gan in gans for penalty in gan.penalties}
     known = {value for module in (mg.regularizers, mg.penalties) for value in vars(module).values()
              if isinstance(value, type) and value.__module__ == module.__name__}
     assert known - used == {mg.regularizers.Regularizer}

@@ -47,7 +47,7 @@ def test_both_gradients_of_a_step_are_those_of_the_losses(backend, name, update)
     data = batch()
     data = data if gan.classes else data[:2]
     generators = [generator for network in gan.networks().values() for _, generator in network.generators()]
-    generators += [gan.penalty.rng] if gan.penalty is not None and gan.penalty.rng is not None else []
+    generators += gan.generators().values()
     states = [rng_state(generator) for generator in generators]
     running = [(value, value.copy()) for _, value in gan.G.states()]
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from cases import CASES, build, draw, randomized
 
-from minigan import penalties
+from minigan import GAN, penalties
 from minigan.backend import asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy
 from minigan.backend import rng as device_rng
 from minigan.gradcheck import Report, check_double_backward, compare
@@ -24,6 +24,8 @@ from minigan.layers import (
     Tanh,
 )
 from minigan.layers.layer import Layer
+from minigan.losses import Hinge
+from minigan.optimizers import SGD
 
 w = {"dtype": "float64"}
 CRITICS = {
@@ -206,12 +208,30 @@ def test_the_values_are_those_of_the_formulas(backend, known):
             (penalties.wgan_gp(D, real, fake, epsilon, **asked), 10 * np.mean((between - 1) ** 2)),
             (penalties.wgan_gp(D, real, fake, epsilon, 0.3, **asked), 0.3 * np.mean((between - 1) ** 2)),
             (penalties.R1()(D, real, fake, **asked), 5 * np.mean(on_real ** 2)),
+            (penalties.R2(0.6)(D, real, fake, **asked), 0.3 * np.mean(slopes(D, to_numpy(fake), known) ** 2)),
+            (penalties.r2(D, real, 0.3, **asked), 0.15 * np.mean(on_real ** 2)),
             (penalties.r1(D, real, 0.3, **asked), 0.15 * np.mean(on_real ** 2)),
             (penalties.r1(D, real, **asked), 5 * np.mean(on_real ** 2))):
         assert scalar(value) == pytest.approx(expected, rel=1e-12)
     with_rng = penalties.WGANGP(device_rng(1))(D, real, fake, **asked)
     epsilon = device_rng(1).random((5,), dtype="float64")
     assert scalar(with_rng) == pytest.approx(scalar(penalties.wgan_gp(D, real, fake, epsilon, 10.0, known)), rel=1e-12)
+
+
+def test_a_GAN_takes_several_penalties(backend):
+    """loss_D and D's gradient are those of the game without a penalty, and of each penalty."""
+    def step(penalty):
+        G, D = Sequential(Dense(3, 6, **w, rng=host_rng(0))), critic("MLP, tanh")[0]
+        gan = GAN(G, D, Hinge(), SGD(0.0), SGD(0.0), penalty=penalty)
+        real, z = draw(host_rng(3), (4, 6)), draw(host_rng(4), (4, 3))
+        return scalar(gan.train_step(real, z)[0]), to_numpy(D.dtheta).copy(), gan
+
+    R1, R2, WGANGP = penalties.R1(0.7), penalties.R2(3.0), penalties.WGANGP
+    (plain, nothing, _), (first, one, _), (second, other, _), (both, all_, _) = map(step, (None, R1, [R2], (R1, R2)))
+    assert both - plain == pytest.approx(first - plain + second - plain, rel=1e-9) and first > plain < second
+    np.testing.assert_allclose(all_ - nothing, one - nothing + other - nothing, rtol=1e-9, atol=1e-12)
+    *_, gan = step([R1, WGANGP(device_rng(1)), WGANGP(device_rng(2))])
+    assert list(gan.generators()) == ["penalty.rng", "penalty.1.rng"] and step([])[0] == plain
 
 
 def test_it_adds(backend):

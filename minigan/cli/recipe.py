@@ -37,12 +37,14 @@ AUGMENTATIONS = {
     "flip": RandomFlip, "rotate": RandomRotate90, "shift": lambda rng: RandomShift(1, rng),
     "brightness": lambda rng: Brightness(0.5, rng), "cutout": lambda rng: Cutout(0.5, rng)}
 
+PENALTIES = ("wgan-gp", "r1", "r2", "r1+r2")
+
 # name: (default, help); the default's type is that of the option
 STABILIZERS = {
     "conditional": (False, "give both networks the label"),
     "n_critic": (1, "steps of D for each step of G"),
-    "penalty": ("none", "gradient penalty on D: wgan-gp or r1"),
-    "penalty_weight": (10.0, "its weight: lambda of wgan-gp, gamma of r1"),
+    "penalty": ("none", f"gradient penalty on D: {', '.join(PENALTIES)}"),
+    "penalty_weight": (10.0, "its weight: lambda of wgan-gp, gamma of r1 and r2"),
     "weight_clip": (0.0, "clip D's parameters to this after each step (0.01 in the first Wasserstein GAN)"),
     "spectral_norm": (False, "divide D's weights by their largest singular value"),
     "instance_noise": ("0", "standard deviation of noise on all that D sees, or a schedule: linear:0.1:0:2000"),
@@ -135,7 +137,8 @@ def build_gan(options, classes=0):
     # Every random part has a stream of its own, [seed, 3] to [seed, 7]; 0 to 2 are those of training.Run.
     noise = InstanceNoise(noise_of(0), rng([seed, 3]))
     penalty = {"none": None, "wgan-gp": penalties.WGANGP(rng([seed, 4]), o["penalty_weight"]),
-               "r1": penalties.R1(o["penalty_weight"])}[o["penalty"]]
+               "r1": penalties.R1(o["penalty_weight"]), "r2": penalties.R2(o["penalty_weight"]),
+               "r1+r2": [penalties.R1(o["penalty_weight"]), penalties.R2(o["penalty_weight"])]}[o["penalty"]]
     smoothing = {"real_label": 1 - o["label_smoothing"]} if o["label_smoothing"] else {}
     kinds = {"l1": regularizers.L1, "l2": regularizers.L2, "clip_value": regularizers.ClipValue,
              "clip_norm": regularizers.ClipNorm, "weight_decay": regularizers.WeightDecay}
@@ -179,14 +182,14 @@ def _check(o, classes):
             raise ValueError(f"--{option.replace('_', '-')} {o[option]} goes from {values[0]:g} to {values[1]:g}: it must not "
                              "be negative")
     if o["penalty"] == "none" and o["penalty_weight"] != STABILIZERS["penalty_weight"][0]:
-        raise ValueError(f"--penalty-weight {o['penalty_weight']:g} needs a --penalty, wgan-gp or r1")
+        raise ValueError(f"--penalty-weight {o['penalty_weight']:g} needs a --penalty, {', '.join(PENALTIES)}")
     if o["ema"] >= 1:
         raise ValueError(f"--ema must be at least 0 and below 1, got {o['ema']}")
     if o["label_smoothing"] and o["loss"] in ("wasserstein", "hinge"):
         raise ValueError(f"--label-smoothing is for losses with a label to aim at; {o['loss']} has none")
     if not 0 <= o["label_smoothing"] < 0.5:
         raise ValueError(f"--label-smoothing must be at least 0 and below 0.5, got {o['label_smoothing']}")
-    if o["penalty"] not in ("none", "wgan-gp", "r1"):
-        raise ValueError(f"there is no penalty {o['penalty']!r}; there are none, wgan-gp, r1")
+    if o["penalty"] not in ("none", *PENALTIES):
+        raise ValueError(f"there is no penalty {o['penalty']!r}; there are none, {', '.join(PENALTIES)}")
     if o["batch_size"] % o["packing"]:
         raise ValueError(f"--packing {o['packing']} does not divide --batch-size {o['batch_size']}")

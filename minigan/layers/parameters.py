@@ -21,7 +21,6 @@ import numpy as np
 from minigan.backend import Array, asarray, host_rng, next_stream, xp
 from minigan.layers.checks import FLOATS
 
-
 GROWING = (list, set, deque, Mapping)                  # values that layers can be put into
 
 

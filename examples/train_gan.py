@@ -3,7 +3,7 @@
     python examples/train_gan.py
     python examples/train_gan.py --data path/to/folder --size 40x56
     python examples/train_gan.py --data ring --loss wasserstein --penalty wgan-gp --penalty-weight 0.1 --n-critic 5
-    python examples/train_gan.py --data digits --conditional --seeds 5
+    python examples/train_gan.py --data digits --seeds 5
     python examples/train_gan.py --resume --out runs/mine --steps 20000
 """
 try:

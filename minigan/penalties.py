@@ -28,7 +28,7 @@ costs a forward pass, the products for dW, and a backward pass that finds the g_
 No logit may depend on the rest of the batch, or no sample has a gradient of its own: a BatchNorm is refused.
 
 All functions ADD their gradient to D.dtheta, as backward does, and return the value of the penalty.
-Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1); Drucker & LeCun
+Source    Gulrajani et al. 2017, arXiv:1704.00028 (WGAN-GP); Mescheder et al. 2018, arXiv:1801.04406 (R1, R2); Drucker & LeCun
           1992, "Improving generalization performance using double backpropagation"
 """
 from minigan.arguments import check_array, check_between, check_object, check_range, check_whole
@@ -93,7 +93,7 @@ def r2(D: Sequential, fake: Array, gamma: float = 10.0, known: int = 0) -> Array
 
     Why       while fakes and data lie apart, D is kept flat on the data alone by r1, and may be as steep as it likes at the
               fakes, which are the ones that follow its slope
-    Source    Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, eq. 10; with r1: Huang et al. 2024, arXiv:2501.05441
+    Source    Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, section 4; with r1: Huang et al. 2024, arXiv:2501.05441
     """
     return r1(D, fake, gamma, known)
 

@@ -1,7 +1,6 @@
 """Sampler: noise and labels in, images out. It is the part of a GAN that is left when the training is over.
 
-A conditional GAN appends the label, one-hot, to what both networks get (Mirza & Osindero 2014, arXiv:1411.1784; there in
-layers of its own).
+A conditional GAN appends the label, one-hot, to what both networks get (gan.py has the source).
 """
 from typing import Any
 

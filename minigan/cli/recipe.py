@@ -24,8 +24,8 @@ RECIPES = {
     "dcgan_64_stem": dict(loss="leastsquares", lr=2e-4, beta1=0.5, batch_size=128, steps=10_000),
     "toy_mlp": dict(loss="nonsaturating", lr=1e-3, beta1=0.5, batch_size=256, steps=3000),
 }
-# The dcgan on the bundled digits: MNIST's, which is the main job, and the small ones, for a try of a few seconds. G learns
-# faster than D, so that D, which has to learn what each class looks like, is not sure before G follows.
+# The dcgan on the bundled digits: MNIST's, which is the main job, and the small ones, for a try of a few seconds. What the
+# settings were chosen by is in benchmarks/README.md.
 MAIN_JOB = dict(conditional=True, latent_dim=32, loss="leastsquares", lr=3e-3, lr_d=1e-3, beta1=0.3, beta2=0.99,
                 batch_size=32, ema=0.99, steps=1800, lr_schedule="constant_then_linear:1:0.05:1800", sample_every=50)
 DIGITS = {"mnist": MAIN_JOB, "digits": MAIN_JOB | dict(steps=1000, lr_schedule="constant_then_linear:1:0.05:1000")}

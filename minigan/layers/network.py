@@ -80,7 +80,7 @@ class Network(Layer):
     def __repr__(self):
         """The table, with shapes if the first layer says what it takes."""
         I = getattr(self.layers[0], "I", None) if self.layers else None
-        with contextlib.suppress(ValueError):          # a chain that does not fit together has no shapes
+        with contextlib.suppress(ValueError, TypeError):          # a chain that does not fit together has no shapes
             return f"{self}\n{self.table(I and (I,))}"
         return f"{self}\n{self.table()}"
 

@@ -78,8 +78,7 @@ def show(x: Array, columns: int | None = None) -> Shown:
     return figure
 
 
-def caption(texts: Sequence[str], centres: Sequence[float] | np.ndarray, width: int, height: int,
-            colour: str = "black") -> np.ndarray:
+def caption(texts: Sequence[str], centres: Sequence[float], width: int, height: int, colour: str = "black") -> np.ndarray:
     """A picture (height, width, 3), white, with each text around its centre, 0 left to 1 right."""
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     for text, centre in zip(texts, centres):

@@ -13,7 +13,7 @@ import pytest
 import minigan as mg
 from minigan import backend
 from minigan.backend import asarray, to_numpy, xp
-from minigan.engine import capture, fuse
+from minigan.engine import accelerate, capture, fuse
 from minigan.engine.fusion import FORMULAS as ALL
 
 for _module in ("losses", "optimizers", "layers"):
@@ -126,6 +126,7 @@ def trace(monkeypatch):
         try:
             with monkeypatch.context() as patch:
                 patch.setattr(backend, "_chosen", cupy)
+                patch.setattr(accelerate, "device", lambda: "cuda:0")  # which chooses the equals of a GPU
                 kernel, _ = history.get_fusion(function, make_arguments(array), function.__name__)
         finally:
             fusion._thread_local.history, fusion._thread_local.is_old_fusing = None, False

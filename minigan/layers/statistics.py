@@ -3,7 +3,6 @@
 In float32 the square of 2e19 is infinite and that of 1e-23 is zero, where the number itself is far from either. So `norm`
 divides by the largest number before it squares, and the others look whether a sum or a square has overflowed.
 """
-import math
 
 from minigan.backend import Array, overflowed, quiet, xp
 from minigan.engine import accelerated
@@ -39,7 +38,7 @@ def hypot(a: Array, b: Array, negligible: float) -> Array:
     """√(a² + b²), element by element, also where a² is infinite or zero; at most 1e-7 of `negligible` may be lost."""
     with quiet():
         root = xp.sqrt(a * a + b * b)
-    return xp.where((root > 1e-18) & (root < math.inf), root, xp.hypot(a, b))
+    return xp.where((root > 1e-18) & xp.isfinite(root), root, xp.hypot(a, b))
 
 
 def average(sum_of, x, M) -> Array:

@@ -4,7 +4,9 @@
     python benchmarks/gpu.py --smoke                a few steps on the stand-in for CuPy of the tests: does this program work?
 
 1  Is it right?   5 steps of each model on the CPU and on the GPU, from the same weights with the same noise, end with nearly
-                  the same parameters; and so do 20 steps as one CUDA graph each, and 20 steps as they are.
+                  the same parameters: nearly to 1e-9 in float64. In float32 rounding alone may carry one of a million numbers
+                  over the bend of a LeakyReLU, so there nothing below 3 % says much. 20 steps as one CUDA graph each end as 20
+                  steps as they are do.
 2  How fast?      ms a step, kernels a step and memory, for each model, batch, TF32 on and off:
                   minigan  eager; captured: the whole step as one CUDA graph, with its noise (training.capture); and this, for
                            the last batch, with a convolution's columns in other pieces (engine/pieces.py), on lines of its own
@@ -65,21 +67,21 @@ def apart(found, expected):
     return max(float(abs(found[name] - expected[name]).max() / abs(expected[name]).max()) for name in expected)
 
 
-def steps_on(device, tf32, model, batch, steps):
+def steps_on(device, tf32, model, batch, steps, dtype="float32"):
     """Parameters after some steps with noise and dropout drawn on the host, the same for all devices. Adam's eps is large, so
     that rounding cannot turn a step around where a gradient is almost zero."""
     import minigan as mg
     from minigan_step import make_gan
     use("cpu")
-    host = mg.to_numpy(make_gan(model, batch)[1])
+    host = mg.to_numpy(make_gan(model, batch, dtype=dtype)[1])
     use(device, tf32)
-    gan, _ = make_gan(model, batch, eps=1e-3)
+    gan, _ = make_gan(model, batch, eps=1e-3, dtype=dtype)
     for _, layer in [*gan.G.walk(), *gan.D.walk()]:
         if layer.rng is not None:
             layer.rng = mg.host_rng(7)
     rng, real = mg.host_rng(1), mg.asarray(host)
     for _ in range(steps):
-        gan.train_step(real, mg.asarray(rng.standard_normal((batch, gan.latent_dim)).astype("float32")))
+        gan.train_step(real, mg.asarray(rng.standard_normal((batch, gan.latent_dim)).astype(dtype)))
     return parameters(gan)
 
 
@@ -100,12 +102,12 @@ def captured_and_eager(tf32, model, batch, steps):
 
 def check(model, args):
     """The lines of part 1, one dict each. How far apart is too far: rounding alone, through some steps of a GAN."""
-    cpu = steps_on("cpu", None, model, args.check_batch, 5)
+    for dtype, tf32, limit in (("float64", False, 1e-9), ("float32", False, 3e-2), ("float32", True, 3e-2)):
+        cpu, gpu = (steps_on(*device, model, args.check_batch, 5, dtype) for device in (("cpu", None), ("cuda", tf32)))
+        yield {"check": f"GPU against CPU in {dtype}, 5 steps", "tf32": tf32, "apart": apart(gpu, cpu), "limit": limit}
     for tf32 in (False, True):
-        distance, limit = apart(steps_on("cuda", tf32, model, args.check_batch, 5), cpu), 3e-2 if tf32 else 1e-3
-        yield {"check": "GPU against CPU, 5 steps", "tf32": tf32, "apart": distance, "limit": limit}
         distance = captured_and_eager(tf32, model, args.check_batch, 20)
-        yield {"check": "captured against eager, 20 steps", "tf32": tf32, "apart": distance, "limit": limit}
+        yield {"check": "captured against eager, 20 steps", "tf32": tf32, "apart": distance, "limit": 1e-6}
 
 
 def minigan_rows(model, args):
@@ -221,7 +223,7 @@ def timed(step, wait, args):
             losses = step()
         wait()
         times.append(1000 * (time.perf_counter() - start) / count)
-    losses = [float(value) for value in losses]
+    losses = [float(value.detach() if hasattr(value, "detach") else value) for value in losses]
     if not all(abs(value) < 1e6 for value in losses):
         raise FloatingPointError(f"the losses are {losses}")
     return times, losses
@@ -352,7 +354,7 @@ def main():
             rows += more
             about |= more_about
     right = all(row["apart"] <= row["limit"] for row in rows if "check" in row)
-    right = right and 4 * len(args.models) == sum("check" in row for row in rows)
+    right = right and 5 * len(args.models) == sum("check" in row for row in rows)
     if args.smoke:
         about["smoke"] = "on the stand-in for CuPy: these times mean nothing"
     about["date"] = datetime.now(timezone.utc).isoformat(timespec="seconds")

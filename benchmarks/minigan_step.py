@@ -3,9 +3,9 @@ import minigan as mg
 from minigan.engine import machine
 
 
-def make_gan(model, batch, update="alternating", eps=1e-8):
+def make_gan(model, batch, update="alternating", eps=1e-8, dtype="float32"):
     """(gan, real): a GAN of this model, and a batch of images to train it on."""
-    G, D = mg.models.MODELS[model](mg.host_rng(0))
+    G, D = mg.models.MODELS[model](mg.host_rng(0), dtype=dtype)
     gan = mg.GAN(G, D, mg.losses.NonSaturating(), mg.optimizers.Adam(eps=eps), mg.optimizers.Adam(eps=eps), update=update)
     return gan, gan.sample(batch, seed=0)
 

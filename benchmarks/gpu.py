@@ -68,11 +68,12 @@ def apart(found, expected):
 
 
 def steps_on(device, tf32, model, batch, steps, dtype="float32"):
-    """Parameters after some steps with noise and dropout drawn on the host, the same for all devices. Adam's eps is large, so
-    that rounding cannot turn a step around where a gradient is almost zero."""
+    """Parameters after some steps with noise and dropout drawn on the host, the same for all devices; a CPU, too, takes its
+    batch whole. Adam's eps is large, so that rounding cannot turn a step around where a gradient is almost zero."""
     import minigan as mg
     from minigan_step import make_gan
     use("cpu")
+    mg.engine.use_threads(1)
     host = mg.to_numpy(make_gan(model, batch, dtype=dtype)[1])
     use(device, tf32)
     gan, _ = make_gan(model, batch, eps=1e-3, dtype=dtype)

@@ -62,18 +62,21 @@ def dcgan_64_stem():
     return G, D
 
 
-def make_step(model, batch, update, threads, device="cpu", mode="eager"):
+def make_step(model, batch, update, threads, device="cpu", mode="eager", layout=torch.contiguous_format):
     """A function of no arguments that does one training step, with the non-saturating loss; it returns (loss_D, loss_G).
 
+    layout  of images and kernels in memory: PyTorch's default, channel by channel, or torch.channels_last
     mode    "eager";  "graph": the eager step, recorded whole as one CUDA graph;  "compiled": both networks by torch.compile,
             which makes CUDA graphs of their passes (the alternating order only)
     """
     torch.set_num_threads(threads)
     G, D = {"mlp_gan": mlp_gan, "dcgan_28": dcgan_28, "dcgan_64": dcgan_64, "dcgan_64_stem": dcgan_64_stem}[model]()
-    G, D = G.to(device), D.to(device)
+    G, D = (network.to(device, memory_format=layout) for network in (G, D))
     adam_G, adam_D = (torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999), capturable=mode == "graph")
                       for network in (G, D))
     real = G(torch.randn(batch, 100, device=device)).detach()
+    if real.ndim == 4:
+        real = real.contiguous(memory_format=layout)
     ones, zeros = torch.ones(batch, 1, device=device), torch.zeros(batch, 1, device=device)
     loss = F.binary_cross_entropy_with_logits
     if mode == "compiled":

@@ -22,13 +22,14 @@ from datetime import date
 from pathlib import Path
 
 MODELS = ["mlp_gan", "dcgan_28", "dcgan_64", "dcgan_64_stem"]
-FRAMEWORKS = {"minigan": "numpy", "torch": "torch", "tensorflow": "tensorflow"}        # name: the package it needs
+FRAMEWORKS = {"minigan": "numpy", "torch": "torch", "channels_last": "torch", "tensorflow": "tensorflow"}  # name: its package
 
 
 def worker(framework, model, batch, update, threads, seconds):
     """Time steps for about so many seconds, and print the times in ms, the peak memory in MB and what computed."""
-    peer = importlib.import_module(f"{framework}_step")
-    step = peer.make_step(model, batch, update, threads)
+    peer = importlib.import_module("torch_step" if framework == "channels_last" else f"{framework}_step")
+    layout = {"layout": peer.torch.channels_last} if framework == "channels_last" else {}
+    step = peer.make_step(model, batch, update, threads, **layout)
     for _ in range(2):
         step()
     times, end = [], time.perf_counter() + seconds

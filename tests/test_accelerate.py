@@ -7,7 +7,7 @@ from cases import Convolution, draw
 import minigan as mg
 from minigan import engine
 from minigan.backend import host_rng
-from minigan.engine import accelerate, batch_sum, fuse, in_shards, once_per_batch, pieces, shard_rng
+from minigan.engine import accelerate, batch_sum, fuse, in_shards, once_per_batch, pieces, shard_rng, tiles
 from minigan.engine.exchange import sum_over_shards
 from minigan.engine.fusion import FORMULAS
 from minigan.engine.run import run
@@ -59,7 +59,7 @@ def test_hypot_is_the_definition(dtype, numbers):
 
 
 def test_a_plain_run_chooses_none(monkeypatch):
-    assert accelerate.chosen("conv") is pieces.conv and accelerate.chosen("no such name") is None
+    assert accelerate.chosen("conv") is tiles.conv and accelerate.chosen("no such name") is None
     monkeypatch.setenv("MINIGAN_PLAIN", "1")
     assert [accelerate.chosen(name) for name in (*accelerate.ON_CPU, *accelerate.ON_GPU)] == [None] * 9
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from minigan.backend import asarray, host_rng, to_numpy
 from minigan.engine import pieces as engine_pieces
 from minigan.layers import Conv2D, ConvTranspose2D, col2im, convolution, im2col
-from minigan.layers.convolution import conv_weight_grad, pad_and_count
+from minigan.layers.convolution import conv_weight_grad
+from minigan.padding import pad_and_count
 
 
 def geometry(size, K, S, padding):

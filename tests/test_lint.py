@@ -282,13 +282,13 @@ def test_the_rule_passes_good_code(rule):
 
 # --- imports run one way ---
 
-GROUND = ["backend", "arguments"]
+GROUND = ["backend", "arguments", "padding"]
 LAYERS_MAY = [*GROUND, "engine", "layers"]             # "engine" is its face, no file of it
 MATHEMATICS = [*LAYERS_MAY, "losses", "optimizers", "regularizers", "penalties", "sampler", "gan", "translation", "cyclegan",
                "models"]
 BELOW = [*MATHEMATICS, "gradcheck", "plots", "files", "datasets", "engine.*"]
 MAY_IMPORT = {                                         # module or folder: what it may import, beside its own folder
-    "backend": [], "files": [], "arguments": ["backend"], "engine": ["backend"], "layers": LAYERS_MAY, "losses": LAYERS_MAY,
+    "backend": [], "files": [], "padding": [], "arguments": ["backend"], "engine": ["backend", "padding"], "layers": LAYERS_MAY, "losses": LAYERS_MAY,
     "optimizers": LAYERS_MAY, "regularizers": LAYERS_MAY, "penalties": LAYERS_MAY, "sampler": LAYERS_MAY, "models": LAYERS_MAY,
     "gan": [*LAYERS_MAY, "sampler"],
     "translation": [*LAYERS_MAY, "losses"], "cyclegan": [*LAYERS_MAY, "losses", "translation"], "gradcheck": LAYERS_MAY,
@@ -393,7 +393,7 @@ def test_a_relative_import_is_caught():
 
 # --- the size of the house ---
 
-ROOT = {"__init__", "__main__", "backend", "cyclegan", "files", "gan", "gradcheck", "losses", "models",
+ROOT = {"__init__", "__main__", "backend", "cyclegan", "files", "gan", "gradcheck", "losses", "models", "padding",
         "optimizers", "penalties", "regularizers", "sampler", "translation"}
 
 

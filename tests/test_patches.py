@@ -13,7 +13,8 @@ import minigan as mg
 from minigan.backend import asarray, to_numpy
 from minigan.engine import kernels
 from minigan.layers import Conv2D
-from minigan.layers.patches import col2im, im2col, pad_and_count
+from minigan.layers.patches import col2im, im2col
+from minigan.padding import pad_and_count
 
 on_device = pytest.mark.parametrize("backend", DEVICES, indirect=True)
 GEOMETRIES = [Convolution(N=2, H=5, W=6, C=2, F=1, K=K, S=S, padding=padding)

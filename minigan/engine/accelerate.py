@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import cast
 
 from minigan.backend import F, device
-from minigan.engine import kernels, pieces
+from minigan.engine import kernels, pieces, tiles
 
-MAPS: dict[str, Callable | None] = {"conv": pieces.conv, "conv_adjoint": pieces.conv_adjoint,
-                                    "conv_weight_grad": pieces.conv_weight_grad}
-ON_CPU: dict[str, Callable | None] = MAPS | {"hypot": pieces.hypot}
-ON_GPU: dict[str, Callable | None] = MAPS | {"gather": kernels.gather, "scatter_add": kernels.scatter_add}
+ON_CPU: dict[str, Callable | None] = {
+    "conv": tiles.conv, "conv_adjoint": tiles.conv_adjoint, "conv_weight_grad": tiles.conv_weight_grad, "hypot": pieces.hypot}
+ON_GPU: dict[str, Callable | None] = {
+    "conv": pieces.conv, "conv_adjoint": pieces.conv_adjoint, "conv_weight_grad": pieces.conv_weight_grad,
+    "gather": kernels.gather, "scatter_add": kernels.scatter_add}
 
 
 def accelerated(definition: F) -> F:

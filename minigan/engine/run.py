@@ -5,11 +5,13 @@ import threading
 
 from minigan.engine.blas import limit_blas, release_blas
 from minigan.engine.exchange import Batch, enter
+from minigan.engine.memory import keep_freed_memory
 from minigan.engine.threads import start
 
 
 def run(function, size, blas_threads=1):
     """[function(0), ..., function(size - 1)], side by side; the first one in this thread."""
+    keep_freed_memory()
     batch, others = Batch(size), []
 
     def shard(index):

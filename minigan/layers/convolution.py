@@ -41,7 +41,8 @@ from minigan.backend import Array
 from minigan.engine import accelerated, channel_sum
 from minigan.layers.initializers import glorot_uniform
 from minigan.layers.layer import Layer
-from minigan.layers.patches import col2im, im2col, pad_and_count
+from minigan.layers.patches import col2im, im2col
+from minigan.padding import pad_and_count
 
 
 @accelerated

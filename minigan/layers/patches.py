@@ -10,6 +10,7 @@ image and left of it.
 """
 from minigan.backend import Array, xp
 from minigan.engine import accelerated
+from minigan.padding import pad_and_count
 
 
 def im2col(x: Array, kernel_size: int, stride: int, padding: str | int) -> Array:
@@ -24,16 +25,6 @@ def col2im(cols: Array, shape: tuple[int, ...], kernel_size: int, stride: int, p
     top, _, OH = pad_and_count(shape[1], kernel_size, stride, padding)
     left, _, OW = pad_and_count(shape[2], kernel_size, stride, padding)
     return scatter_add(cols, shape, kernel_size, stride, top, left, OH, OW)
-
-
-def pad_and_count(size: int, K: int, S: int, padding: str | int) -> tuple[int, int, int]:
-    """(before, after, outputs) along an axis of `size` pixels: the zeros to add on either side, the kernel's positions."""
-    if padding == "same":
-        outputs = -(-size // S)                        # ⌈size / S⌉
-        total = max((outputs - 1) * S + K - size, 0)
-        return total // 2, total - total // 2, outputs
-    pad = 0 if padding == "valid" else int(padding)
-    return pad, pad, (size + 2 * pad - K) // S + 1
 
 
 @accelerated

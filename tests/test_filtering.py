@@ -20,7 +20,7 @@ FORMS = [(m, r) for r, outputs in tiles.OUTPUTS.items() for m in outputs]
 
 @pytest.mark.parametrize("m, r", FORMS)
 def test_the_matrices_compute_the_filter_exactly(m, r):
-    """A (G g · B d) is y_i = Σ_j d_(i + j) g_j for all d and g: both are linear in d and in g, so it is enough to look at units.
+    """A (G g · B d) is y_i = Σ_j d_(i + j) g_j for all d and g: both are linear in d and in g, so units are enough.
     The numbers are fractions with small denominators, and Python computes with them exactly."""
     A, G, B = ([[Fraction(number).limit_denominator(1000) for number in row] for row in matrix.tolist()]
                for matrix in filtering.matrices(m, r))
@@ -140,5 +140,5 @@ def test_the_choice(shape, m):
 
 def test_where_it_does_not_gain_the_definition_runs(monkeypatch):
     monkeypatch.setattr(pieces, "conv", lambda *arguments: "the definition, in pieces")
-    assert accelerate.ON_CPU["conv"](None, np.zeros((2, 8, 8, 3), "float32"), np.zeros((4, 4, 3, 8), "float32"), 2, "same") == (
-        "the definition, in pieces")
+    x, W = np.zeros((2, 8, 8, 3), "float32"), np.zeros((4, 4, 3, 8), "float32")
+    assert accelerate.ON_CPU["conv"](None, x, W, 2, "same") == "the definition, in pieces"

@@ -288,8 +288,9 @@ MATHEMATICS = [*LAYERS_MAY, "losses", "optimizers", "regularizers", "penalties",
                "models"]
 BELOW = [*MATHEMATICS, "gradcheck", "plots", "files", "datasets", "engine.*"]
 MAY_IMPORT = {                                         # module or folder: what it may import, beside its own folder
-    "backend": [], "files": [], "padding": [], "arguments": ["backend"], "engine": ["backend", "padding"], "layers": LAYERS_MAY, "losses": LAYERS_MAY,
-    "optimizers": LAYERS_MAY, "regularizers": LAYERS_MAY, "penalties": LAYERS_MAY, "sampler": LAYERS_MAY, "models": LAYERS_MAY,
+    "backend": [], "files": [], "padding": [], "arguments": ["backend"], "engine": ["backend", "padding"],
+    "layers": LAYERS_MAY, "losses": LAYERS_MAY, "optimizers": LAYERS_MAY, "regularizers": LAYERS_MAY,
+    "penalties": LAYERS_MAY, "sampler": LAYERS_MAY, "models": LAYERS_MAY,
     "gan": [*LAYERS_MAY, "sampler"],
     "translation": [*LAYERS_MAY, "losses"], "cyclegan": [*LAYERS_MAY, "losses", "translation"], "gradcheck": LAYERS_MAY,
     "plots": [*GROUND, "files"], "datasets": [*GROUND, "files"], "metrics": BELOW, "training": BELOW,

@@ -8,7 +8,7 @@ import math
 
 from minigan import losses, models, optimizers, penalties, regularizers
 from minigan.backend import device, host_rng, rng
-from minigan.engine import workers
+from minigan.engine import plain, workers
 from minigan.gan import GAN
 from minigan.layers import Brightness, Cutout, InstanceNoise, RandomFlip, RandomRotate90, RandomShift, Sequential
 from minigan.layers.spectral_norm import normalize
@@ -77,7 +77,7 @@ def complete(given):
     own = RECIPES[model] | (DIGITS.get(data, {}) if model == "dcgan" else {})
     if "lr" in given:                                  # then it is for both networks, unless D has its own
         own = {name: value for name, value in own.items() if name != "lr_d"}
-    options = DEFAULTS | off | {"device": device(), "threads": workers()} | own | given | {"model": model}
+    options = DEFAULTS | off | {"device": device(), "threads": workers(), "plain": plain()} | own | given | {"model": model}
     options["loss"] = repr(losses.by_name(options["loss"])).lower()            # one spelling
     for name, value in options.items():
         least = 1 if name in ("steps", "sample_every", "save_every", "packing", "n_critic") else 2 * (name == "batch_size")

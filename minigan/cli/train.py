@@ -11,7 +11,7 @@ from minigan import losses, models
 from minigan.backend import use
 from minigan.cli import recipe, report, terminal
 from minigan.cli.data import KNOWN, load_data
-from minigan.engine import use_threads
+from minigan.engine import use_plain, use_threads
 from minigan.files import new_folder
 from minigan.training.doctor import Doctor
 from minigan.training.run import Run
@@ -65,6 +65,7 @@ def train(options, out, resume=False, dry_run=False):
     """One run in the folder `out`; the score of its samples, or None if Ctrl-C stopped it."""
     use(options["device"])
     use_threads(options["threads"])
+    use_plain(options["plain"])
     x, labels, names = load_data(options)
     options["sample_shape"] = list(x.shape[1:])
     made_of = options | {"init_from": ""} if resume else options       # then the checkpoint has what came of these networks
@@ -96,7 +97,7 @@ def train_seeds(given, options, out, seeds):
     go on where they are."""
     if (out / "config.json").exists():
         raise ValueError(f"--seeds: the folder {out} holds a single run; choose another --out")
-    runs, same = [], {name: value for name, value in options.items() if name not in ("device", "threads")} | given
+    runs, same = [], {name: value for name, value in options.items() if name not in ("device", "threads", "plain")} | given
     for seed in range(options["seed"], options["seed"] + seeds):
         folder, there = out / f"seed_{seed}", (out / f"seed_{seed}" / "config.json").exists()
         runs.append((recipe.resumed(same | {"seed": seed}, folder) if there else options | {"seed": seed}, folder, there))

@@ -36,6 +36,16 @@ def accelerated(definition: F) -> F:
 
 def chosen(name: str) -> Callable | None:
     """The equal that runs in place of the definition of this name, or None."""
-    if os.environ.get("MINIGAN_PLAIN") == "1":
+    if plain():
         return None
     return (ON_CPU if device() == "cpu" else ON_GPU).get(name)
+
+
+def plain() -> bool:
+    """Whether the definitions run alone: MINIGAN_PLAIN=1."""
+    return os.environ.get("MINIGAN_PLAIN") == "1"
+
+
+def use_plain(alone: bool) -> None:
+    """Let the definitions run alone from now on, or not. The last bits of a run depend on it; so a resumed run keeps it."""
+    os.environ["MINIGAN_PLAIN"] = "1" if alone else "0"

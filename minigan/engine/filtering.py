@@ -5,15 +5,15 @@
     y0 = d0 g0 + d1 g1              p0 = (d0 - d1) g0    p1 = d1 (g0 + g1)    p2 = (d2 - d1) g1
     y1 = d1 g0 + d2 g1              y0 = p0 + p1         y1 = p1 + p2
 
-On the left are four products, on the right three. In a convolution a "product" is one of matrices: d0 stands for the C channels
-of a pixel, g0 for C x F weights. The sums of d then cost C additions and serve all F outputs, those of g are made once for the
-whole batch, and what is saved is a quarter of the products, of C x F multiplications each.
+On the left are four products, on the right three. In a convolution a "product" is one of matrices: d0 stands for the C
+channels of a pixel, g0 for C x F weights. The sums of d then cost C additions and serve all F outputs, those of g are made
+once for the whole batch, and what is saved is a quarter of the products, of C x F multiplications each.
 
-**Three matrices.** V = B d, U = G g, p = U · V number by number, y = A p. Where do such B, G and A come from, for m outputs of r
-taps? From polynomials. That with coefficients g times that with coefficients u has n = m + r - 1 coefficients s = T u, with
-T[i + j, i] = g_j: read backward, y = Tᵀ d is the filter, y_i = Σ_j d_(i + j) g_j. Now a polynomial with n coefficients is known
-from its values at n points, and values are multiplied one by one. Let row i of E_k be 1, t, t², … up to k numbers, for point
-t_i; for the point ∞ it is 0, …, 0, 1, as there the last coefficient counts alone. Then
+**Three matrices.** V = B d, U = G g, p = U · V number by number, y = A p. Where do such B, G and A come from, for m outputs
+of r taps? From polynomials. That with coefficients g times that with coefficients u has n = m + r - 1 coefficients s = T u,
+with T[i + j, i] = g_j: read backward, y = Tᵀ d is the filter, y_i = Σ_j d_(i + j) g_j. Now a polynomial with n coefficients
+is known from its values at n points, and values are multiplied one by one. Let row i of E_k be 1, t, t², … up to k numbers,
+for point t_i; for the point ∞ it is 0, …, 0, 1, as there the last coefficient counts alone. Then
 
     E_n s = (E_r g) · (E_m u)      so      T = E_n⁻¹ diag(E_r g) E_m      and      y = Tᵀ d = E_mᵀ ((E_r g) · (E_n⁻ᵀ d))
 
@@ -21,12 +21,12 @@ t_i; for the point ∞ it is 0, …, 0, 1, as there the last coefficient counts 
 
 With the points 0, 1, ∞ these are the three products above.
 
-**Two axes.** Let d0, d1 … be rows of an image, and g0, g1 … rows of a kernel: each product is then a filter along the other axis.
-So d, g and y become square matrices, V = B d Bᵀ, U = G g Gᵀ, y = A (U · V) Aᵀ, and 3 x 3 products serve for 4 x 4.
+**Two axes.** Let d0, d1 … be rows of an image, and g0, g1 … rows of a kernel: each product is then a filter along the other
+axis. So d, g and y become square matrices, V = B d Bᵀ, U = G g Gᵀ, y = A (U · V) Aᵀ, and 3 x 3 products serve for 4 x 4.
 
-**Stride S.** The taps i = S t + p of a kernel meet every S-th pixel only, those of phase p. So the convolution is a sum over the
-phases of convolutions with stride 1 and r = ⌈K / S⌉ taps, and the S x S phases of C channels are S² C channels. (Taps that a
-phase lacks are zeros.) Products for each pair of channels, beside those of the definition:
+**Stride S.** The taps i = S t + p of a kernel meet every S-th pixel only, those of phase p. So the convolution is a sum over
+the phases of convolutions with stride 1 and r = ⌈K / S⌉ taps, and the S x S phases of C channels are S² C channels. (Taps
+that a phase lacks are zeros.) Products for each pair of channels, beside those of the definition:
 
     K 3, S 1    m = 2   16 for 36               K 4, S 2    m = 2   36 for 64 (9 for 16 in each of four phases)
     K 5, S 1    m = 2   36 for 100                          m = 3   64 for 144
@@ -37,12 +37,12 @@ matrices in the other direction, and nothing is left to derive:
 
     d = Bᵀ (U · (Aᵀ y A)) B          dg = Gᵀ (V · (Aᵀ dy A)) G
 
-**Rounding.** Points 0, 1, -1 and ∞ only add and subtract: in float32 the error is 1e-6 of the largest value, not much more than
-that of the definition. Five taps need two points more, and numbers of other sizes are then added: 4e-6 with 1/2 and -2, 1e-5
-with 2 and -2. More outputs a tile would need fewer products, and more points: those are left out.
+**Rounding.** Points 0, 1, -1 and ∞ only add and subtract: in float32 the error is 1e-6 of the largest value, not much more
+than that of the definition. Five taps need two points more, and numbers of other sizes are then added: 4e-6 with 1/2 and -2,
+1e-5 with 2 and -2. More outputs a tile would need fewer products, and more points: those are left out.
 
-Source    Winograd 1980, "Arithmetic Complexity of Computations" (from polynomials); Lavin & Gray 2016, arXiv:1509.09308 (in two
-          dimensions, for networks); Barabasz et al. 2018, arXiv:1803.10986 (points)
+Source    Winograd 1980, "Arithmetic Complexity of Computations" (from polynomials); Lavin & Gray 2016, arXiv:1509.09308 (in
+          two dimensions, for networks); Barabasz et al. 2018, arXiv:1803.10986 (points)
 """
 import functools
 

@@ -5,7 +5,9 @@ import platform
 import numpy as np
 
 from minigan import backend
+from minigan.engine import accelerate
 from minigan.engine.blas import blas as controller
+from minigan.engine.memory import keep_freed_memory
 from minigan.engine.threads import workers
 
 AVX512_KERNELS = ("skylakex", "cooperlake", "sapphirerapids")     # OpenBLAS' names
@@ -43,6 +45,12 @@ def describe() -> list[tuple[str, str]]:
         lines += [("BLAS", f"{name}, {kernel} kernels, {threads} threads of its own (one while a batch is in shards)")]
     lines += [("CPU", f"{os.cpu_count()} cores, AVX-512: {'yes' if has_avx512() else 'no'}"),
               ("minigan", f"cuts large batches for {workers()} threads; device {backend.device()}")]
+    equals = accelerate.ON_CPU if backend.device() == "cpu" else accelerate.ON_GPU
+    lines += [("equals", "none, MINIGAN_PLAIN=1: the definitions run" if accelerate.plain() else
+               f"of {', '.join(equals)}; convolutions by minimal filtering where that gains" if backend.device() == "cpu" else
+               f"of {', '.join(equals)}"),
+              ("memory", "freed, it stays with the process" if keep_freed_memory() else
+               "freed, it goes back as the allocator has it")]
     lines += [("GPU", describe_gpu()), ("TF32", "on" if backend.tf32() else "off: products are float32")]
     return lines
 

@@ -1,9 +1,9 @@
 """Memory that is freed stays with the process, so that a step takes no fresh memory from the system.
 
-A step frees as much as it allocates, hundreds of megabytes. glibc's allocator gives large blocks back to the system at once, and
-gets them again, page by page, filled with zeros, at the first touch: a page fault for every 4 kB, ten times as slow as memory
-that was in use before. So it is told to keep what it has. Each thread has a part of its own, whose blocks are still in the
-caches of its core. The process then stays as large as its largest step.
+A step frees as much as it allocates, hundreds of megabytes. glibc's allocator gives large blocks back to the system at once,
+and gets them again, page by page, filled with zeros, at the first touch: a page fault for every 4 kB, ten times as slow as
+memory that was in use before. So it is told to keep what it has. Each thread has a part of its own, whose blocks are still in
+the caches of its core. The process then stays as large as its largest step.
 """
 import ctypes
 import functools

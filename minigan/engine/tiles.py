@@ -46,13 +46,13 @@ def choose(N, H, W, C, F, K, S, padding) -> SimpleNamespace | None:
 
 @functools.cache
 def tiling(H, W, C, F, K, S, padding, m) -> SimpleNamespace:
-    """How images are cut into tiles of m x m outputs, each made of n x n inputs of all phases, and the images framed for it."""
+    """How images are cut into tiles of m x m outputs, each of which sees n x n inputs of every phase."""
     r, (top, _, OH), (left, _, OW) = -(-K // S), pad_and_count(H, K, S, padding), pad_and_count(W, K, S, padding)
     n, rows, columns = m + r - 1, -(-OH // m), -(-OW // m)
     tall, wide = m * rows + r - 1, m * columns + r - 1         # of a phase
     A, G, B = matrices(m, r)
     image = slice(top, min(top + H, S * tall)), slice(left, min(left + W, S * wide))       # where it is in its frame
-    numbers = rows * columns * n * (S * S * C + n * F) + rows * wide * S * S * C           # V[k], p and what is between d and V[k]
+    numbers = rows * columns * n * (S * S * C + n * F) + rows * wide * S * S * C           # of V[k], of p, and on the way
     return SimpleNamespace(C=C, F=F, K=K, S=S, m=m, r=r, n=n, OH=OH, OW=OW, H=H, W=W, rows=rows, columns=columns, tall=tall,
                            wide=wide, A=A, G=G, B=B, image=image, numbers=numbers)
 

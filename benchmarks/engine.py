@@ -18,7 +18,7 @@ from minigan_step import describe, make_step
 
 from minigan import models
 from minigan.cli import terminal
-from minigan.engine import accelerate, pieces, shards, threads
+from minigan.engine import accelerate, pieces, shards, threads, tiles
 from minigan.layers import dense
 
 WHOLE = 1 << 40
@@ -32,6 +32,7 @@ def without():
     """{part: a context manager in which it is off}"""
     return {
         "the other threads": lambda: patch.object(shards, "workers", lambda: 1),
+        "minimal filtering": lambda: patch.object(tiles, "choose", lambda *shape: None),
         "columns in pieces": lambda: patch.object(pieces, "CPU_BYTES", WHOLE),
         "dW in pieces": lambda: patch.object(dense, "add_product", add_whole),
         "Adam in pieces": lambda: patch.object(pieces, "VECTOR_BYTES", WHOLE),

@@ -86,7 +86,8 @@ def add_windows(t, parts, whole) -> None:
     whole[count:] = 0                                  # the first m windows lie side by side up to there
     results = product(t.B.T, parts) if t.B.size >= DENSE else None
     for j, into in enumerate(windows(t, whole, len(parts[0]))):
-        add_up(*((t.B[:, j], parts) if results is None else ([1.0], [results[j]])), into, empty=j < t.m)
+        factors, arrays = (t.B[:, j], parts) if results is None else ([1.0], [results[j]])
+        add_up(factors, arrays, into, empty=j < t.m)
 
 
 def windows(t, x, count) -> list[Array]:

@@ -34,14 +34,14 @@ def choose(N, H, W, C, F, K, S, padding) -> SimpleNamespace | None:
     """The tiling with which this convolution of N images is fastest, or None: the definition. What both take is estimated;
     benchmarks/filtering.py measures it."""
     (_, _, OH), (_, _, OW) = pad_and_count(H, K, S, padding), pad_and_count(W, K, S, padding)
-    best, least, r, channels = None, GAIN * N * OH * OW * K * K * C * (F + COPY), -(-K // S), S * S * C
+    best, least, r, channels = 0, GAIN * N * OH * OW * K * K * C * (F + COPY), -(-K // S), S * S * C
     for m in OUTPUTS.get(r, ()):
         n, each = m + r - 1, SUM if r < 5 else DENSE_SUM
         tiles = N * -(-OH // m) * -(-OW // m)
         work = n * n * (tiles * (channels * F + each * (channels + F)) + channels * F * (r * r + each))
         if work < least:
             best, least = m, work
-    return best and tiling(H, W, C, F, K, S, padding, best)
+    return tiling(H, W, C, F, K, S, padding, best) if best else None
 
 
 @functools.cache

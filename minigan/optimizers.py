@@ -127,21 +127,22 @@ class Adam(Optimizer):
         self.regularizers = checked("Adam", regularizers)
 
     def count_step(self):
-        return *super().count_step(), 1 - self.beta1 ** self.t, math.sqrt(1 - self.beta2 ** self.t)
+        """Both divisors are numbers, so they are moved out of the vectors: lr_t = lr · √(1 - beta2ᵗ) / (1 - beta1ᵗ) and
+        eps_t = eps · √(1 - beta2ᵗ) (end of section 2 of the paper)."""
+        lr, = super().count_step()
+        root_weights = math.sqrt(1 - self.beta2 ** self.t)
+        tiny = float(xp.finfo(self.root.dtype).tiny)                   # where all gradients were 0, the step is 0, not 0/0
+        return lr, lr * root_weights / (1 - self.beta1 ** self.t), max(self.eps * root_weights, tiny)
 
-    def update(self, theta, dtheta, lr, weights_m, root_weights_v):
-        eps = max(self.eps, float(xp.finfo(theta.dtype).tiny))         # where all gradients were 0, the step is 0, not 0/0
-        adam(theta, dtheta, self.m, self.root, lr, self.beta1, 1 - self.beta1, math.sqrt(self.beta2),
-             math.sqrt(1 - self.beta2), eps, weights_m, root_weights_v)
+    def update(self, theta, dtheta, lr, lr_t, eps_t):
+        adam(theta, dtheta, self.m, self.root, lr_t, eps_t, self.beta1, 1 - self.beta1, math.sqrt(self.beta2),
+             math.sqrt(1 - self.beta2))
 
 
 @fuse
-def adam(theta, dtheta, m, root, lr, beta1, newest_m, root_beta2, root_newest_v, eps, weights_m, root_weights_v) -> None:
-    """newest_m = 1 - beta1 is the weight of the newest gradient in m, weights_m = 1 - beta1ᵗ that of all; root_newest_v and
-    root_weights_v are the roots of the same for v."""
+def adam(theta, dtheta, m, root, lr_t, eps_t, beta1, newest_m, root_beta2, root_newest_v) -> None:
+    """newest_m = 1 - beta1 is the weight of the newest gradient in m, root_newest_v the root of the same for v."""
     m *= beta1
     m += newest_m * dtheta
-    root[...] = hypot(root_beta2 * root, root_newest_v * dtheta, eps)
-    m_unbiased = m / weights_m
-    root_unbiased = root / root_weights_v
-    theta -= lr * (m_unbiased / (root_unbiased + eps))
+    root[...] = hypot(root_beta2 * root, root_newest_v * dtheta, eps_t)
+    theta -= lr_t * (m / (root + eps_t))

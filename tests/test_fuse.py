@@ -26,10 +26,10 @@ ARGUMENTS = {
     "rectified": [(3, 4, 2)], "move": [(2,), (2,), (2,), (2,)], "next_weight": [(2,), 0.99, 0.01],
     "scaled": [(3, 4, 2), (2,), (2,), (2,)], "scaled_backward": [(3, 4, 2), (2,), (2,)],
     "normalized_backward": [(3, 4, 2), (3, 4, 2), (2,), (2,), (2,), (2,), 12], "drop": [(3, 4), (3, 4), 0.3, 1 / 0.7],
-    "sgd": [(7,), (7,), (7,), 0.1, 0.9], "adam": [(7,)] * 4 + [1e-3, 0.5, 0.5, 0.99, 0.03, 1e-8, 0.5, 0.03],
+    "sgd": [(7,), (7,), (7,), 0.1, 0.9], "adam": [(7,)] * 4 + [1e-3, 1e-8, 0.5, 0.5, 0.99, 0.03],
     "write": [(), (), (), (), 0.25, 3.0]}
 CASES = ARGUMENTS | {                                      # in a captured step the numbers that change are arrays
-    "sgd, captured": [(7,), (7,), (7,), (), 0.9], "adam, captured": [(7,)] * 4 + [(), 0.5, 0.5, 0.99, 0.03, 1e-8, (), ()]}
+    "sgd, captured": [(7,), (7,), (7,), (), 0.9], "adam, captured": [(7,)] * 4 + [(), (), 0.5, 0.5, 0.99, 0.03]}
 FORMULAS = {formula.__name__: formula for formula in ALL if formula.__module__.startswith("minigan.")}
 
 

@@ -1,4 +1,5 @@
 """What the texts tell a reader to do: every block of code and every command is run, with few steps, in an empty folder."""
+import importlib.util
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import minigan as mg
 ROOT = Path(mg.__file__).parents[1]
 TEXTS = [path for folder in (ROOT, ROOT / "examples", ROOT / "benchmarks", ROOT / "minigan" / "engine")
          for path in sorted(folder.glob("*.md")) if path.name != "CHANGELOG.md"]
+CUPY = importlib.util.find_spec("cupy") is not None
 FEWER = {"steps=5000": "steps=3", "range(3000)": "range(3)"}
 
 
@@ -89,7 +91,10 @@ def test_a_command_runs(folder, line, capsys):
         arguments += ["--steps", "2", *([] if "--resume" in arguments else ["--batch-size", "8"])]
         arguments += [] if "--out" in arguments else ["--out", "runs/new"]
         arguments = [{"runs/mine": "runs/new", "5": "2"}.get(argument, argument) for argument in arguments]     # 5: seeds
-    assert main(arguments) == 0
+    if "cuda" in arguments and not CUPY:               # the line is one that the program understands, and it says what is missing
+        assert main(arguments) == 2 and 'minigan.use("cuda") needs CuPy' in capsys.readouterr().err
+    else:
+        assert main(arguments) == 0
 
 
 def test_the_first_two_commands_install_train_and_test():

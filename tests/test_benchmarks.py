@@ -28,10 +28,10 @@ def test_training_step(tmp_path):
     assert len(run_["times"]) >= 3 and min(run_["times"]) > 0 and run_["peak"] > 10
 
 
-@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+@pytest.mark.parametrize("framework, package", [("torch", "torch"), ("channels_last", "torch"), ("tensorflow", "tensorflow")])
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
-def test_training_step_of_a_peer(framework, update):
-    pytest.importorskip(framework, reason=f"{framework} is not installed")
+def test_training_step_of_a_peer(framework, package, update):
+    pytest.importorskip(package, reason=f"{package} is not installed")
     said = run("training_step", "--models", "mlp_gan", "--frameworks", "minigan", framework, "--batch", 8, "--rounds", 1,
                "--seconds", 0.1, "--update", update)
     assert f"minigan/{framework}" in said
@@ -117,6 +117,13 @@ def test_gpu_floor_of_layers():
 def test_layers():
     said = run("layers", "--models", "mlp_gan", "--batch", 8, "--repeats", 1)
     assert "G.0 Dense" in said and "D.7 Dense" in said and "Adam of G" in said
+
+
+def test_filtering():
+    """Where tiles are not chosen, they stand in brackets."""
+    said = run("filtering", "--rounds", 1, "--batch", 4)
+    rows = [line.split(" | ") for line in said.splitlines() if " | 2 x 2 | " in line or " | (2 x 2) | " in line]
+    assert len(rows) >= 13 and all(float(cell.strip("()| ")) > 0 for row in rows for cell in row[-3:])
 
 
 def test_scaling():

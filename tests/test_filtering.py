@@ -3,7 +3,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from cases import CASES, build, check, convolutions
+from cases import CASES, build, check, convolutions, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,12 +98,6 @@ def test_a_gradient_check_passes_with_them_on(filtered, c):
     check(layer, c.images())
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "Conv" in name])
-def test_every_layer_of_the_list_passes_with_them_on(filtered, name):
-    layer, x = build(name, "float64")
-    check(layer, x)
-
-
 def test_the_filters_are_used_where_they_are_wanted(filtered):
     layer = ConvTranspose2D(3, 2, 4, stride=2, dtype="float64")
     y, cache = layer.forward(host_rng(0).standard_normal((2, 5, 4, 3)))
@@ -123,6 +117,17 @@ def test_a_wrong_number_in_a_matrix_is_noticed(filtered, monkeypatch):
         definition = definitions.conv.__wrapped__
         assert not np.allclose(tiles.conv(definition, x, W, 2, "same"), definition(x, W, 2, "same"), rtol=1e-6)
     tiles.tiling.cache_clear()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_layer_passes_both_ways(filtered, monkeypatch, name):
+    """With the equals of the engine, all convolutions filtered that can be, and with the definitions alone."""
+    check(*build(name))
+    accelerated = run(*build(name))
+    monkeypatch.setenv("MINIGAN_PLAIN", "1")
+    check(*build(name), entries=5)
+    for found, expected in zip(run(*build(name)).values(), accelerated.values(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 # --- the choice ---

@@ -27,6 +27,16 @@ def test_the_report_names_what_computes():
         assert word in result.stdout
 
 
+def test_the_report_names_the_equals(monkeypatch):
+    monkeypatch.delenv("MINIGAN_PLAIN", raising=False)
+    assert dict(machine.describe())["equals"] == ("of conv, conv_adjoint, conv_weight_grad, hypot; convolutions by minimal "
+                                                  "filtering where that gains")
+    monkeypatch.setenv("MINIGAN_PLAIN", "1")
+    assert dict(machine.describe())["equals"] == "none, MINIGAN_PLAIN=1: the definitions run"
+    monkeypatch.setattr(machine, "keep_freed_memory", lambda: False)
+    assert "goes back" in dict(machine.describe())["memory"]
+
+
 def test_slow_kernels_are_named_with_the_remedy(monkeypatch):
     sentence, = found(monkeypatch, "Haswell", True)
     assert "Haswell kernels" in sentence and "set OPENBLAS_CORETYPE=SkylakeX" in sentence

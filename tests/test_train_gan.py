@@ -16,7 +16,7 @@ import pytest
 import minigan as mg
 from minigan import files, plots, training
 from minigan.cli.sample import walk
-from minigan.engine.threads import workers
+from minigan.engine import plain, workers
 from minigan.training import checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -372,6 +372,15 @@ def test_parameters_that_are_not_finite_are_never_saved(capsys, tmp_path, steps,
     assert np.isfinite(saved["G.theta"]).all() and np.isfinite(saved["D.theta"]).all()
     error = capsys.readouterr().err
     assert status == 1 and "is not finite" in error and "Warning" not in error
+
+
+def test_a_resumed_run_keeps_to_the_definitions(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_PLAIN", "1")
+    options = [*SMALL, "--out", str(tmp_path / "run")]
+    train_gan.main(options)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["plain"] is True
+    monkeypatch.setenv("MINIGAN_PLAIN", "0")
+    assert train_gan.main(["--resume", "--steps", "6", "--out", str(tmp_path / "run")]) == 0 and plain()
 
 
 def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, monkeypatch):

@@ -2,9 +2,9 @@
 
     python benchmarks/filtering.py                  convolutions of the models and of the main job, and some beside them
 
-How many times as fast the map is, filtered, as by its definition in pieces: the median over the rounds of the ratio of two that
-follow each other. All threads work side by side, each on a shard of its own, as in training. In brackets: tiles that are not
-chosen. (The derivation: minigan/engine/filtering.py; how exact: tests/test_filtering.py.)
+How many times as fast the map is, filtered, as by its definition in pieces: the median over the rounds of the ratio of two
+that follow each other. All threads work side by side, each on a shard of its own, as in training. In brackets: tiles that are
+not chosen. (The derivation: minigan/engine/filtering.py; how exact: tests/test_filtering.py.)
 """
 import argparse
 import os
@@ -51,7 +51,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     print(f"{describe()}; batch {args.batch}, {workers()} threads; times as fast as the definition")
-    print("| a convolution of | x -> F | K, S | outputs a tile | conv | conv_adjoint | conv_weight_grad |\n" + 7 * "|---" + "|")
+    print("| a convolution of | x -> F | K, S | outputs a tile | conv | conv_adjoint | conv_weight_grad |")
+    print(7 * "|---" + "|")
     for where, size, C, F, K, S in SHAPES:
         rng, N = host_rng(0), max(1, args.batch // workers())
         x = rng.standard_normal((N, size, size, C), "float32")

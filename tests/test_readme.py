@@ -91,7 +91,7 @@ def test_a_command_runs(folder, line, capsys):
         arguments += ["--steps", "2", *([] if "--resume" in arguments else ["--batch-size", "8"])]
         arguments += [] if "--out" in arguments else ["--out", "runs/new"]
         arguments = [{"runs/mine": "runs/new", "5": "2"}.get(argument, argument) for argument in arguments]     # 5: seeds
-    if "cuda" in arguments and not CUPY:               # the line is one that the program understands, and it says what is missing
+    if "cuda" in arguments and not CUPY:               # the program understands the line, and says what is missing
         assert main(arguments) == 2 and 'minigan.use("cuda") needs CuPy' in capsys.readouterr().err
     else:
         assert main(arguments) == 0

@@ -126,6 +126,15 @@ def test_filtering():
     assert len(rows) >= 13 and all(float(cell.strip("()| ")) > 0 for row in rows for cell in row[-3:])
 
 
+def test_distributed():
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    said = run("distributed", "--models", "dcgan_28", "--batch", 16, "--rounds", 1, "--seconds", 0.1)
+    row = next(line for line in said.splitlines() if line.startswith("| dcgan_28"))
+    *rates, megabytes, calls, ms = map(float, row.split("|")[2:-1])
+    assert len(rates) == 5 and min(rates) > 0 and megabytes > 10 and calls > 10 and ms > 0
+    assert said.count("| dcgan_28 | 10 |") == 1
+
+
 def test_scaling():
     said = run("scaling", "--model", "mlp_gan", "--batches", 4, "--seconds", 0.1)
     assert said.splitlines()[2].split()[0] == "4"

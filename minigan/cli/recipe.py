@@ -8,6 +8,7 @@ import math
 
 from minigan import losses, models, optimizers, penalties, regularizers
 from minigan.backend import device, host_rng, rng
+from minigan.cli import distributed
 from minigan.engine import plain, workers
 from minigan.gan import GAN
 from minigan.layers import Brightness, Cutout, InstanceNoise, RandomFlip, RandomRotate90, RandomShift, Sequential
@@ -64,7 +65,7 @@ STABILIZERS = {
 }
 
 # On --resume; all other options would make another run.
-MAY_CHANGE = {"steps", "sample_every", "save_every", "save_minutes", "doctor_every"}
+MAY_CHANGE = {"steps", "sample_every", "save_every", "save_minutes", "doctor_every", "threads"}
 
 
 def complete(given):
@@ -110,6 +111,10 @@ def resumed(given, out):
         if name not in MAY_CHANGE and value != options.get(name):
             raise ValueError(f"--resume: the run in {out} has --{name.replace('_', '-')} {options.get(name)}, not {value}; "
                              "without --resume, and with another --out, it is a new run")
+    was, complete_options["threads"] = options["threads"], distributed.threads_on_resume(complete_options["threads"])
+    if complete_options["threads"] != was:
+        print(f"the run in {out} goes on in {complete_options['threads']} shards in place of {was}: the last bits of its "
+              "numbers will be others, and so will what its random layers draw")
     return complete_options
 
 

@@ -3,9 +3,12 @@ cannot show every letter, a pipe that is no longer read, nothing at all."""
 import argparse
 import os
 import sys
+import time
 
+from minigan.engine import ranks
 from minigan.training.unfailing import Unfailing
 
+LET_RANK_0_SPEAK = 2.0                                 # seconds
 MISTAKES = (ValueError, TypeError, OSError, RuntimeError, MemoryError, OverflowError)      # what the user can mend
 
 
@@ -18,6 +21,13 @@ def prepare():
         if getattr(stream, "errors", None) in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")       # a letter that it cannot show becomes another
         setattr(sys, name, Unfailing(stream))
+
+
+def prepare_rank() -> None:
+    """This process is a rank of a distributed run: those that are not the first say nothing, unless they fail."""
+    ranks.begin()
+    if ranks.rank() > 0:
+        sys.stdout, sys.stderr = Unfailing(None), Unfailing(None)
 
 
 def summary(doc):
@@ -41,15 +51,19 @@ def sentence(error):
 def run(program, main):
     """The exit status of a program: 0 if main() returns; else, after one line, 1 if its training failed, 2 for a mistake that
     the user can mend, 130 for Ctrl-C."""
+    stderr = sys.stderr
     try:
         main()
         return 0
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+        said, status = "interrupted", 130
     except FloatingPointError as error:
-        print(f"{program}: {sentence(error)}", file=sys.stderr)
-        return 1
+        said, status = sentence(error), 1
     except MISTAKES as error:
-        print(f"{program}: {sentence(error)}", file=sys.stderr)
-        return 2
+        said, status = sentence(error), 2
+    if ranks.rank() > 0:
+        time.sleep(LET_RANK_0_SPEAK)                   # if it has failed, too, it says so and ends this process meanwhile
+        said = f"rank {ranks.rank()}: {said}"
+    print(f"{program}: {said}", file=stderr, flush=True)
+    ranks.end_all(status)
+    return status

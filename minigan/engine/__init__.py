@@ -16,17 +16,20 @@ Four more are needed, each for one reason:
     shard_rng(rng)      the generator that these samples draw from, so that no two shards draw the same numbers
     this_step(f, dtype)  f(), the numbers that the host computes anew for each step: a falling learning rate
 
-Programs choose `use_threads(n)`, and `use_plain(True)` if no faster equal is to run; gradcheck asks for `in_shards(2)`. Which
+Programs choose `use_threads(n)`, and `use_plain(True)` if no faster equal is to run; gradcheck asks for `in_shards(2)`. A run
+on many machines is one run: `once_per_run` marks what is written once, and a wish to stop counts `anywhere`. Which
 file does what, and what it gains: README.md in this folder.
 """
 from minigan.engine.accelerate import accelerated, plain, use_plain
 from minigan.engine.exchange import batch_sum, once_per_batch, shard_rng
 from minigan.engine.fusion import fuse
 from minigan.engine.pieces import add_product
+from minigan.engine.ranks import anywhere, once_per_run
 from minigan.engine.shards import in_shards, over_shards
 from minigan.engine.step import this_step
 from minigan.engine.sums import channel_sum, pairwise_sum
 from minigan.engine.threads import use_threads, workers
 
-__all__ = ["accelerated", "add_product", "batch_sum", "channel_sum", "fuse", "in_shards", "once_per_batch", "over_shards",
-           "pairwise_sum", "plain", "shard_rng", "this_step", "use_plain", "use_threads", "workers"]
+__all__ = ["accelerated", "add_product", "anywhere", "batch_sum", "channel_sum", "fuse", "in_shards", "once_per_batch",
+           "once_per_run", "over_shards", "pairwise_sum", "plain", "shard_rng", "this_step", "use_plain", "use_threads",
+           "workers"]

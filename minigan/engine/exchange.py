@@ -6,26 +6,29 @@
                   fastest: `shard_rng`
     SpectralNorm  moves its vectors, and divides W, once for all shards: `once_per_batch`
 
-A batch that is not cut is one shard, and then each of these is a plain call.
+A batch that is not cut is one shard, and then each of these is a plain call. Where other shards are on other machines, the
+sums go over these, too (ranks.py).
 """
+import operator
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import T, host_rng
-from minigan.engine import step
-from minigan.engine.sums import channel_sum
+from minigan.engine import ranks, step
+from minigan.engine.sums import channel_sum, in_pairs
 
 _here = threading.local()           # .batch and .shard: which shard of which batch this thread works on
 
 
 class Batch:
-    """A batch on its way through a network, in `size` shards, and what these need to meet."""
+    """A batch on its way through a network, in `size` shards, of which those numbered `here` are in this process; and what
+    these need to meet."""
 
-    def __init__(self, size):
-        self.size = size
-        self.slots = [None] * size
-        self.barrier = threading.Barrier(size)
+    def __init__(self, size, here=None):
+        self.size, self.here = size, range(size) if here is None else here
+        self.slots, self.found = {}, None              # what each shard here has found; what all have, or one for all
+        self.barrier = threading.Barrier(len(self.here))
 
 
 def enter(batch, shard) -> None:
@@ -50,10 +53,17 @@ def sum_over_shards(value) -> Any:
     if batch is None or batch.size == 1:
         return value
     batch.slots[_here.shard] = value
+    values = in_turn(batch, lambda: ranks.gathered(dict(batch.slots), batch.size))
+    return in_pairs(values, 0, batch.size, batch.size, operator.add)[0]
+
+
+def in_turn(batch: Batch, function: Callable[[], T]) -> T:
+    """What function() gives in the first shard of this process, once all have come here; for all of them."""
     batch.barrier.wait()
-    result = sum(batch.slots[1:], batch.slots[0])
-    batch.barrier.wait()                       # no slot may be used again before all have read it
-    return result
+    if _here.shard == batch.here.start:
+        batch.found = function()
+    batch.barrier.wait()
+    return batch.found                                 # the next one is not found before all are back here
 
 
 def batch_sum(x) -> Any:
@@ -63,8 +73,9 @@ def batch_sum(x) -> Any:
 
 
 def once_per_batch(function: Callable[[], T]) -> T:
-    """What function() gives in the first shard, for all shards."""
-    return sum_over_shards([step.decided(function)] if shard_here() == 0 else [])[0]       # [value] + [] + []
+    """What function() gives in one shard, for all shards. (Each rank calls it once, with the same result.)"""
+    batch = batch_here()
+    return step.decided(function) if batch is None else in_turn(batch, lambda: step.decided(function))
 
 
 def shard_rng(rng) -> Any:

@@ -9,10 +9,11 @@ from minigan.engine.memory import keep_freed_memory
 from minigan.engine.threads import start
 
 
-def run(function, size, blas_threads=1):
-    """[function(0), ..., function(size - 1)], side by side; the first one in this thread."""
+def run(function, size, blas_threads=1, here=None):
+    """[function(0), ..., function(size - 1)], side by side; the first one in this thread. Where other processes have shards of
+    the batch, `here` are the numbers of those in this one."""
     keep_freed_memory()
-    batch, others = Batch(size), []
+    batch, others = Batch(size, here), []
 
     def shard(index):
         enter(batch, index)
@@ -27,8 +28,8 @@ def run(function, size, blas_threads=1):
     try:
         limit_blas(batch, blas_threads)
         # Each thread gets a copy of this one's context, where NumPy keeps the settings of np.errstate.
-        others = start(functools.partial(contextvars.copy_context().run, shard, index) for index in range(1, size))
-        outcomes = [shard(0), *(other.result() for other in others)]
+        others = start(functools.partial(contextvars.copy_context().run, shard, index) for index in batch.here[1:])
+        outcomes = [shard(batch.here[0]), *(other.result() for other in others)]
     except BaseException:                      # Ctrl-C, for instance: no shard may go on behind the caller's back
         batch.barrier.abort()
         for other in others:

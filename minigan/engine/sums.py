@@ -29,3 +29,18 @@ def pairwise_sum(x: Array) -> Array:
         x = sums if M == ROWS * n else xp.concatenate([sums, x[:, ROWS * n:]], axis=1)
         M = x.shape[1]
     return x.sum(axis=1)
+
+
+def in_pairs(values: dict, start: int, stop: int, count: int, add) -> dict:
+    """{i: value} for i from start to stop -> the same, added up in pairs, and pairs of pairs, of all `count` values. A pair is
+    under the smaller of its two numbers, and is added up once both its halves are whole. With all values that leaves {0: Σ}.
+
+    So who has some of the values can begin, and others go on: the result does not depend on who had which.
+    """
+    values, length = dict(values), 1
+    while length < count:
+        for i in range(0, count, 2 * length):
+            if i >= start and i + length in values and min(i + 2 * length, count) <= stop:
+                values[i] = add(values[i], values.pop(i + length))
+        length *= 2
+    return values

@@ -7,6 +7,7 @@ import numpy as np
 
 from minigan import plots
 from minigan.backend import to_numpy
+from minigan.engine import once_per_run
 from minigan.training.log import COLUMNS
 
 BLUE = [int(plots.REAL[i:i + 2], 16) for i in (1, 3, 5)]
@@ -54,6 +55,7 @@ def beside_real(real, fake, names=()) -> np.ndarray:
                            for word, colour, part in rows])
 
 
+@once_per_run
 def draw_real(run) -> None:
     """real.png, at the beginning: real samples as D sees them, behind augmentation and noise, drawn by copies of these."""
     if run.step > 0 or not can_be_drawn(run.x):
@@ -64,6 +66,7 @@ def draw_real(run) -> None:
     plots.save_grid(run.out / "real.png", real[:64])
 
 
+@once_per_run
 def draw_final_pictures(run) -> None:
     """samples.png, curves.png and training.gif of a training.Run."""
     draw_samples(run, run.out / "samples.png")

@@ -4,6 +4,7 @@ import sys
 import time
 
 from minigan.backend import rng
+from minigan.engine import anywhere, once_per_run
 from minigan.training.album import draw_final_pictures, draw_samples, name_of_picture
 
 FIRST_STEPS = 6                                        # of which the first is left out of the estimate: it loads and warms up
@@ -19,7 +20,7 @@ class Events:
         self.times, self.saved_at, self.shown = [time.monotonic()], time.monotonic(), False
 
     def save_is_due(self) -> bool:
-        return self.run.step % self.save_every == 0 or time.monotonic() - self.saved_at > self.save_seconds
+        return anywhere(self.run.step % self.save_every == 0 or time.monotonic() - self.saved_at > self.save_seconds)
 
     def after(self, row, save: bool) -> None:
         """The step of this row of the log is done; a checkpoint is to be written, or not."""
@@ -46,6 +47,7 @@ class Events:
         return (f"about {duration(step)} a step: {duration(left)} for the {self.steps - self.run.step:,} steps to come; "
                 f"samples every {duration(step * self.sample_every)}, a checkpoint every {duration(saves)}")
 
+    @once_per_run
     def draw(self) -> None:
         run = self.run
         path = run.out / "samples" / name_of_picture(run.step)
@@ -59,6 +61,7 @@ class Events:
         except OSError as error:                       # one picture less costs no training
             self.say(f"minigan: no picture of step {run.step}: {error}", sys.stderr)
 
+    @once_per_run
     def ask_doctor(self) -> None:
         """On noise of its own, so that the run is the same with the doctor and without."""
         run = self.run

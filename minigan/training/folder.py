@@ -1,4 +1,5 @@
-"""The folder of a run: whether it is free for a new one, and whether the checkpoint in it is one of this run."""
+"""The folder of a run: whether it is free for a new one, whether its checkpoint is one of this run, and going back to it."""
+import contextlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.files import write_whole
+from minigan.engine import once_per_run, ranks
+from minigan.files import alone_in, make_folder, write_whole
 from minigan.training import checkpoint
 from minigan.training.log import Log
 
@@ -35,6 +37,47 @@ def left_behind(out, log) -> Iterator[Path]:
 def is_without_steps(out: Path, log: Log) -> bool:
     path = out / "checkpoint.npz"
     return log.path.exists() and not log.has_begun() and path.exists() and checkpoint.load(path).get("step") == 0
+
+
+def only_run_in(out: Path) -> contextlib.AbstractContextManager[None]:
+    """While the block runs, no other run is in the folder."""
+    return alone_in(out) if ranks.rank() == 0 else contextlib.nullcontext()
+
+
+@once_per_run
+def last_state(run, steps: int) -> tuple[dict, list]:
+    """What the last checkpoint of a training.Run holds, and the rows of the log up to it."""
+    path = run.out / "checkpoint.npz"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such checkpoint")
+    content = checkpoint.load(path)
+    check_own(content, run.own_state(), path)
+    if steps < content["step"]:
+        raise ValueError(f"the run in {run.out} has already {content['step']} steps, more than {steps}")
+    return content, run.log.rows(int(content["step"]), content.get("log"))
+
+
+@once_per_run
+def go_back(run, rows) -> None:
+    """To the last checkpoint, with these rows of the log."""
+    make_folder(run.out / "samples")
+    run.log.begin(rows)
+    write_config(run.out, run.config)
+    for half in run.out.glob("checkpoint.npz.*.tmp"):          # that were being written when the run was killed
+        half.unlink()
+    run.saved = checksum(run.out / "checkpoint.npz")
+
+
+@once_per_run
+def check_begun(run) -> None:
+    if run.saved is None:
+        raise RuntimeError("Run.train: call start() or resume() first")
+
+
+@once_per_run
+def check_last(run) -> None:
+    if checksum(run.out / "checkpoint.npz") != run.saved:
+        raise RuntimeError(f"another run has gone on in {run.out} since this one was there last: resume it")
 
 
 def checksum(path: Path) -> int:

@@ -3,6 +3,7 @@ import math
 import os
 import zlib
 
+from minigan.engine import once_per_run
 from minigan.files import naming, write_whole
 
 COLUMNS = ("step", "loss_D", "loss_G", "score_real", "score_fake")
@@ -43,6 +44,11 @@ class Log:
     def flush(self, sync=False) -> None:
         """Write the rows that wait; with `sync`, they are on the disk on return."""
         text = text_of([str(step), *(f"{value:.9g}" for value in values)] for step, *values in self.waiting)
+        self.append(text, sync)
+        self.waiting, self.size, self.checksum = [], self.size + len(text), zlib.crc32(text, self.checksum)
+
+    @once_per_run
+    def append(self, text, sync):
         with naming(self.path), open(self.path, "r+b") as file:
             file.seek(self.size)                       # behind it may be half of these rows, if the disk was full
             file.truncate()
@@ -50,7 +56,6 @@ class Log:
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
-        self.waiting, self.size, self.checksum = [], self.size + len(text), zlib.crc32(text, self.checksum)
 
     def rows(self, last, checksum=None) -> list:
         """`read`, and ValueError if one of the rows is missing, or if they have another checksum."""

@@ -31,8 +31,8 @@ from minigan.arguments import (
     check_samples,
     check_whole,
 )
-from minigan.engine import machine
-from minigan.files import alone_in, make_folder
+from minigan.engine import machine, once_per_run
+from minigan.files import make_folder
 from minigan.training import checkpoint
 from minigan.training.album import draw_final_pictures, draw_real
 from minigan.training.batches import Batches, resident, rows
@@ -40,7 +40,18 @@ from minigan.training.captured import capture as capture_step
 from minigan.training.doctor import Doctor
 from minigan.training.events import Events
 from minigan.training.finite import explain, finite
-from minigan.training.folder import check_config, check_own, checksum, fingerprint, refuse_a_used_folder, write_config
+from minigan.training.folder import (
+    check_begun,
+    check_config,
+    check_last,
+    checksum,
+    fingerprint,
+    go_back,
+    last_state,
+    only_run_in,
+    refuse_a_used_folder,
+    write_config,
+)
 from minigan.training.log import Log
 from minigan.training.signals import stop_signal
 from minigan.training.unfailing import Unfailing
@@ -97,10 +108,11 @@ class Run:
 
     # --- begin, or go on ---
 
+    @once_per_run
     def start(self) -> None:
         """Make the folder and write config.json."""
         make_folder(self.out)
-        with alone_in(self.out):
+        with only_run_in(self.out):
             refuse_a_used_folder(self.out, self.log)
             make_folder(self.out / "samples")
             self.log.begin()
@@ -113,33 +125,23 @@ class Run:
         Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already, if it was
                   trained on other data, or if its log is damaged;  BlockingIOError if it is in use
         """
-        path = self.out / "checkpoint.npz"
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such checkpoint")
-        with alone_in(self.out):
-            content = checkpoint.load(path)
-            check_own(content, self._own_state(), path)
-            if steps < content["step"]:
-                raise ValueError(f"the run in {self.out} has already {content['step']} steps, more than {steps}")
-            rows = self.log.rows(int(content["step"]), content.get("log"))
-            make_folder(self.out / "samples")
+        with only_run_in(self.out):
+            content, rows = last_state(self, steps)
+            path, self.step = self.out / "checkpoint.npz", int(content["step"])
             checkpoint.restore(self.gan, content, path)
             if not self._is_finite():
                 raise checkpoint.CheckpointError(f"{path}: the parameters of its G or D are not finite")
             backend.set_rng_state(self.noise, content["noise.rng"])
-            self.log.begin(rows)
-            write_config(self.out, self.config)
-            for half in self.out.glob("checkpoint.npz.*.tmp"):         # that were being written when the run was killed
-                half.unlink()
-            self.step, self.saved = int(content["step"]), checksum(path)
+            go_back(self, rows)
 
+    @once_per_run
     def save(self) -> None:
         """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has, not even on the disk."""
         self.log.flush(sync=True)
-        checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self._own_state())
+        checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self.own_state())
         self.saved = checksum(self.out / "checkpoint.npz")
 
-    def _own_state(self):
+    def own_state(self):
         return {"step": np.array(self.step), "data": self.data, "noise.rng": backend.rng_state(self.noise),
                 "log": np.array(self.log.checksum)}
 
@@ -154,11 +156,9 @@ class Run:
         """
         check_whole("train", 1, steps=steps, sample_every=sample_every, save_every=save_every)
         check_positive("train", save_minutes=save_minutes)
-        if self.saved is None:
-            raise RuntimeError("Run.train: call start() or resume() first")
-        with alone_in(self.out):
-            if checksum(self.out / "checkpoint.npz") != self.saved:
-                raise RuntimeError(f"another run has gone on in {self.out} since this one was there last: resume it")
+        check_begun(self)
+        with only_run_in(self.out):
+            check_last(self)
             return self._train(steps, sample_every, save_every, save_minutes)
 
     def _train(self, steps, sample_every, save_every, save_minutes):
@@ -166,7 +166,7 @@ class Run:
         for sentence in machine.advice():
             print(f"minigan: {sentence}", file=stderr)
         draw_real(self)
-        recent = checkpoint.snapshot(self.gan, **self._own_state())    # from which up to 100 steps can be repeated
+        recent = checkpoint.snapshot(self.gan, **self.own_state())    # from which up to 100 steps can be repeated
         quiet = np.errstate(over="ignore", invalid="ignore")           # what overflows is found below, and explained
         progress = tqdm(total=steps, initial=self.step, unit="step", file=stderr, dynamic_ncols=True)
         with quiet, stop_signal() as stopped, progress as bar:
@@ -180,7 +180,7 @@ class Run:
                 events.after(row, save)
                 if self.step % 100 == 0:
                     self.log.flush()
-                    recent = checkpoint.snapshot(self.gan, **self._own_state())
+                    recent = checkpoint.snapshot(self.gan, **self.own_state())
         self.save()
         if self.step > 0:                              # else Ctrl-C came before anything is there to be drawn
             draw_final_pictures(self)

@@ -16,6 +16,16 @@ import pytest
 from minigan.engine import in_shards, ranks
 from minigan.engine.sums import in_pairs
 
+ON_STANDIN = """
+import os, sys
+import fakecupy
+sys.modules["cupy"] = fakecupy
+from minigan.cli import terminal, train
+from minigan.engine import cublas
+cublas.library = fakecupy.cublas_library
+terminal.prepare()
+sys.exit(train.main(sys.argv[1:]))
+"""
 PROGRAM = Path(__file__).parents[1] / "examples" / "train_gan.py"
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 SMALL = ["--data", "mnist", "--width", "8", "--batch-size", "32", "--sample-every", "100", "--doctor-every", "2"]
@@ -256,3 +266,35 @@ def test_a_signal_to_any_rank_stops_all_after_a_step(tmp_path):
     assert len((out / "log.csv").read_text().splitlines()) == step + 1
     content = np.load(out / "checkpoint.npz", allow_pickle=False)
     assert content["step"] == step
+
+
+# --- GPUs: on the stand-in, whose arrays go to MPI through the host ---
+
+@pytest.fixture
+def on_the_standin(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PROGRAM.parents[1]), str(Path(__file__).parent)]))
+    path = tmp_path / "on_the_standin.py"
+    path.write_text(ON_STANDIN)
+    return path
+
+
+@needs_mpi
+@pytest.mark.slow
+def test_ranks_on_the_standin_train_as_one_does(tmp_path, on_the_standin):
+    """A GPU takes the whole batch where it is alone, so the last bits differ."""
+    arguments = [*SMALL, "--steps", 3, "--device", "cuda", "--out"]
+    assert run(0, *arguments, tmp_path / "one", program=on_the_standin)[0] == 0
+    status, said, error = run(2, *arguments, tmp_path / "ranks", "--threads", 1, program=on_the_standin)
+    assert status == 0, error
+    assert "in 2 shards" in said
+    logs = [np.loadtxt(tmp_path / name / "log.csv", delimiter=",", skiprows=1) for name in ("one", "ranks")]
+    np.testing.assert_allclose(*logs, rtol=1e-3)
+    assert (logs[0] != logs[1]).any()
+
+
+@needs_mpi
+@pytest.mark.slow
+def test_a_captured_step_has_one_rank(tmp_path, on_the_standin):
+    status, _, error = run(2, *SMALL, "--steps", 3, "--device", "cuda", "--capture", "--threads", 1, "--out", tmp_path / "run",
+                           program=on_the_standin)
+    assert status != 0 and error.count("MPI cannot be part of one") == 1 and "Traceback" not in error

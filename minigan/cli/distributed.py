@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan import backend
 from minigan.engine import machine, ranks, shards, workers
 from minigan.training.folder import fingerprint
 
@@ -40,6 +41,9 @@ def check(gan, options: dict, x: np.ndarray, labels: np.ndarray | None) -> None:
     if batch < count:
         raise ValueError(f"--batch-size {batch} cannot be cut into {count} shards, {count // ranks.size()} for each of "
                          f"{ranks.size()} ranks: it must be at least {count}")
+    if options["capture"] and backend.device() != "cpu":
+        raise ValueError("--capture makes one CUDA graph of a step, and MPI cannot be part of one: leave out --capture, or "
+                         "--distributed")
     facts = {f"--{name.replace('_', '-')}": value for name, value in options.items() if name != "device"}
     _, kernel, _ = machine.blas() or ("", "unknown", 0)
     ranks.check_equal(facts | {"data": fingerprint(x, labels).tolist(), "parameters": (gan.G.size, gan.D.size),

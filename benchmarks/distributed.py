@@ -3,18 +3,20 @@
     python benchmarks/distributed.py                        1 and 2 ranks, dcgan_64, dcgan_28 and mlp_gan, batch 128
 
 For each network: steps a second of 1 and 2 threads, and of 1 and 2 ranks of one thread each, in turn; the bytes that a rank
-sends and receives in a step, counted, and the time that it takes for them, waiting for the others included. Then the model,
-which is no measurement:
+sends to the other in a step (it receives as many), and the time that this takes, waiting for the other included. Then the
+model, which is no measurement:
 
-    T(P) = compute(1) / P + fixed + bytes(P) / bandwidth + calls · latency · log2(P)
+    T(P) = compute / P + fixed + bytes(P) / bandwidth + latency · (large · (P - 1) + small · log2(P))
 
-with compute and fixed (what every rank does whole: Adam, losses, what is not in a network) as measured, bytes(P) as counted
-for 2 and scaled by 2 (P - 1)/P of the vector, and 30 microseconds of latency.
+compute and fixed (what every rank does whole: Adam, losses, all outside of the networks) follow from the steps of 1 and 2
+ranks without communication; bytes(P) = 2 (P - 1)/P of those for 2; large are the exchanges of vectors and images, in which
+each rank speaks with each other one, small those of a few numbers; latency is taken as 30 microseconds.
 """
 import argparse
 import json
 import math
 import os
+import pickle
 import statistics
 import subprocess
 import sys
@@ -29,14 +31,15 @@ from minigan.cli import terminal
 from minigan.engine import ranks, use_threads
 
 LATENCY = 30e-6
+COUNTS = ("bytes", "large", "small", "seconds")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
 class Counted:
-    """An MPI communicator that counts the bytes of this rank, its calls, and the time that they take."""
+    """An MPI communicator that counts the bytes that leave this rank, its calls, and the time that they take."""
 
     def __init__(self, world):
-        self.world, self.bytes, self.calls, self.seconds = world, 0, 0, 0.0
+        self.world, self.bytes, self.large, self.small, self.seconds = world, 0, 0, 0, 0.0
 
     def __getattr__(self, name):
         found = getattr(self.world, name)
@@ -47,9 +50,12 @@ class Counted:
             start = time.perf_counter()
             result = found(*arguments)
             self.seconds += time.perf_counter() - start
-            self.calls += 1
-            for buffer in arguments if name != "allgather" else ():
-                self.bytes += (buffer[0] if isinstance(buffer, list) else buffer).nbytes
+            if name == "allgather":
+                self.small += 1
+                self.bytes += (self.world.size - 1) * len(pickle.dumps(arguments[0]))
+            else:                                      # all of a buffer but this rank's own part; of all parts but its own
+                (buffer, (lengths, _)), self.large = arguments[name == "Allgatherv"], self.large + 1
+                self.bytes += buffer.nbytes - lengths[self.world.rank] * buffer.itemsize
             return result
         return call
 
@@ -63,7 +69,7 @@ def worker(model, batch, threads, seconds, distributed):
     step = make_step(model, batch, "alternating", threads)
     step()
     counted = ranks._world if distributed else Counted(None)
-    counted.bytes = counted.calls = counted.seconds = 0
+    counted.bytes = counted.large = counted.small = counted.seconds = 0
     times, end = [], time.perf_counter() + seconds
     while ranks.anywhere(len(times) < 3 or time.perf_counter() < end):
         start = time.perf_counter()
@@ -71,7 +77,7 @@ def worker(model, batch, threads, seconds, distributed):
         times.append(time.perf_counter() - start)
     if ranks.rank() == 0:
         n = len(times)
-        of_a_step = {name: getattr(counted, name) / n for name in ("bytes", "calls", "seconds")}
+        of_a_step = {name: getattr(counted, name) / n for name in COUNTS}
         print(json.dumps({"times": times} | of_a_step))
 
 
@@ -89,7 +95,8 @@ def modelled(one, two, computing, P, bandwidth):
     """Seconds of a step on P ranks of one thread."""
     fixed = max(0.0, 2 * computing - one)       # compute + fixed is what one takes, compute / 2 + fixed what two take
     traffic = two["bytes"] * 2 * (P - 1) / P
-    return (one - fixed) / P + fixed + traffic / bandwidth + two["calls"] * LATENCY * math.log2(P)
+    waiting = LATENCY * (two["large"] * (P - 1) + two["small"] * math.log2(P))
+    return (one - fixed) / P + fixed + traffic / bandwidth + waiting
 
 
 def main():
@@ -104,8 +111,8 @@ def main():
     args = parser.parse_args()
     if args.worker:
         return worker(args.worker, args.batch, args.threads, args.seconds, args.ranks)
-    print(f"batch {args.batch}, steps a second; of 2 ranks, for each: MB and calls a step, ms in communication")
-    print("| | 1 thread | 2 threads | 1 rank | 2 ranks | 2 ranks / 2 threads | MB | calls | ms |\n" + 9 * "|---" + "|")
+    print(f"batch {args.batch}, steps a second; of 2 ranks, for each: MB sent, exchanges, ms in communication")
+    print("| | 1 thread | 2 threads | 1 rank | 2 ranks | 2 ranks / 2 threads | MB | large, small | ms |\n" + 9 * "|---" + "|")
     cases = {"1 thread": (1, 1, False), "2 threads": (1, 2, False), "1 rank": (1, 1, True), "2 ranks": (2, 1, True)}
     measured = {}
     for model in args.models:
@@ -114,11 +121,11 @@ def main():
             for name, case in cases.items():
                 runs[name].append(measure(model, args.batch, args.seconds, *case))
         median = {name: statistics.median(t for run in found for t in run["times"]) for name, found in runs.items()}
-        two = {key: statistics.median(run[key] for run in runs["2 ranks"]) for key in ("bytes", "calls", "seconds")}
+        two = {key: statistics.median(run[key] for run in runs["2 ranks"]) for key in COUNTS}
         measured[model] = median["1 rank"], two, median["2 ranks"] - two["seconds"]
         rates = " | ".join(f"{1 / seconds:.2f}" for seconds in median.values())
         print(f"| {model} | {rates} | {median['2 threads'] / median['2 ranks']:.2f} | {two['bytes'] / 1e6:.1f} | "
-              f"{two['calls']:.0f} | {1000 * two['seconds']:.1f} |", flush=True)
+              f"{two['large']:.0f}, {two['small']:.0f} | {1000 * two['seconds']:.1f} |", flush=True)
     print("\nThe model, times as fast as one rank, on 1, 10 and 100 Gbit/s (not measured)")
     sizes = (2, 4, 8, 16, 32, 64)
     print("| | Gbit/s | " + " | ".join(f"{P} ranks" for P in sizes) + " |\n" + (len(sizes) + 2) * "|---" + "|")

@@ -130,8 +130,10 @@ def test_distributed():
     pytest.importorskip("mpi4py", reason="mpi4py is not installed")
     said = run("distributed", "--models", "dcgan_28", "--batch", 16, "--rounds", 1, "--seconds", 0.1)
     row = next(line for line in said.splitlines() if line.startswith("| dcgan_28"))
-    *rates, megabytes, calls, ms = map(float, row.split("|")[2:-1])
-    assert len(rates) == 5 and min(rates) > 0 and megabytes > 10 and calls > 10 and ms > 0
+    *rates, megabytes, exchanges, ms = row.split("|")[2:-1]
+    assert len(rates) == 5 and min(map(float, rates)) > 0 and float(ms) > 0
+    assert 9 < float(megabytes) < 20                   # the gradients of D twice and of G once, half of which leaves each rank
+    assert min(map(int, exchanges.split(","))) > 5     # twice: parts to their owners, and the sums back
     assert said.count("| dcgan_28 | 10 |") == 1
 
 

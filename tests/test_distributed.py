@@ -68,7 +68,7 @@ def test_one_process_is_one_rank():
 def test_a_distributed_run_without_mpi_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(ranks, "_world", None)
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
-    with pytest.raises(RuntimeError, match=r'needs mpi4py and an MPI.*pip install "minigan\[mpi\]" mpich'):
+    with pytest.raises(RuntimeError, match="needs mpi4py and an MPI.*pip install mpi4py mpich"):
         ranks.begin()
 
 
@@ -140,10 +140,10 @@ def test_a_run_goes_on_with_other_ranks(tmp_path):
     assert run(0, *SMALL, "--steps", 4, "--threads", 2, "--out", tmp_path / "whole")[0] == 0
     assert run(2, *SMALL, "--steps", 2, "--threads", 1, "--out", out)[0] == 0
     status, said, _ = run(0, "--resume", "--steps", 4, "--out", out)
-    assert status == 0 and "shards in place of" not in said
+    assert status == 0 and "cut its batches for" not in said
     assert (out / "log.csv").read_bytes() == (tmp_path / "whole" / "log.csv").read_bytes()
     status, said, _ = run(3, "--resume", "--steps", 5, "--out", out)
-    assert status == 0 and "goes on in 3 shards in place of 2: the last bits" in said
+    assert status == 0 and "cut its batches for 2 threads, and goes on with 3: the last bits" in said
     assert json.loads((out / "config.json").read_text())["threads"] == 3
 
 
@@ -151,7 +151,7 @@ def test_a_run_goes_on_with_other_ranks(tmp_path):
 def test_a_batch_that_cannot_be_cut_is_refused(tmp_path):
     status, _, error = run(3, *SMALL[:-4], "--batch-size", 2, "--threads", 1, "--out", tmp_path / "run")
     assert status != 0 and not (tmp_path / "run").exists()
-    assert error.count("cannot be cut into 3 shards, 1 for each of 3 ranks: it must be at least 3") == 1
+    assert error.count("cannot be cut into 3 shards, 1 for each of 3 ranks: it must be at least 3, or --threads") == 1
     assert "Traceback" not in error
 
 
@@ -167,6 +167,10 @@ if what == "data" and rank == 1:
     digits = datasets.digits
     datasets.digits = lambda *a, **k: (digits(*a, **k)[0][::-1].copy(), digits(*a, **k)[1])
     datasets.mnist, mnist = (lambda *a, **k: (mnist(*a, **k)[0][::-1].copy(), mnist(*a, **k)[1])), datasets.mnist
+if what == "parameters" and rank == 1:
+    from minigan.cli import recipe
+    build = recipe.build_gan
+    recipe.build_gan = lambda options, classes: build(options | {"seed": 1}, classes)
 step = Run.train_step
 def failing(run):
     if rank == 1 and run.step == 2:
@@ -266,6 +270,39 @@ def test_a_signal_to_any_rank_stops_all_after_a_step(tmp_path):
     assert len((out / "log.csv").read_text().splitlines()) == step + 1
     content = np.load(out / "checkpoint.npz", allow_pickle=False)
     assert content["step"] == step
+
+
+@needs_mpi
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_launcher_stops_all(tmp_path, number):
+    out = tmp_path / "run"
+    job = endless(out)
+    try:
+        processes_of(job, out)
+        job.send_signal(number)
+        said, error = job.communicate(timeout=30)
+    finally:
+        job.kill()
+    assert job.returncode == 0 and said.count("stopped after step") == 1 and "Traceback" not in error
+
+
+@needs_mpi
+@pytest.mark.slow
+def test_several_seeds_and_a_dry_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, said, error = run(2, *SMALL, "--steps", 2, "--threads", 1, "--seeds", 2)
+    assert status == 0, error
+    folder, = (tmp_path / "runs").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"seed_0", "seed_1", "seeds.png"} and said.count("2 seeds") == 1
+    status, said, error = run(2, *SMALL, "--threads", 1, "--dry-run")
+    assert status == 0 and said.count("the dry run went well") == 1, error
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
+
+
+@needs_mpi
+def test_ranks_that_begin_with_other_parameters_are_refused(tmp_path, other):
+    status, _, error = run(2, "parameters", *SMALL, "--steps", 2, "--threads", 1, "--out", tmp_path / "run", program=other)
+    assert status != 0 and error.count("all ranks of a run need the same parameters") == 1 and not (tmp_path / "run").exists()
 
 
 # --- GPUs: on the stand-in, whose arrays go to MPI through the host ---

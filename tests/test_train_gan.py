@@ -393,6 +393,15 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, monkeypatch):
     assert workers() == 3
 
 
+def test_a_resumed_run_may_get_another_number_of_threads(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("minigan.engine.threads._threads", None)
+    out = ["--out", str(tmp_path / "run")]
+    train_gan.main([*SMALL, "--threads", "3", *out])
+    assert train_gan.main(["--resume", "--threads", "2", "--steps", "6", *out]) == 0 and workers() == 2
+    assert "cut its batches for 3 threads, and goes on with 2: the last bits" in capsys.readouterr().out
+    assert "number of threads" in fails(capsys, train_gan.main, "--resume", "--threads", 0, "--steps", 8, *out)
+
+
 @pytest.mark.parametrize("content", [b"[]", b"{}", b"no json", b'{"model": "vae"}', b"", b"\xff\xfe\x00", b"[" * 100_000,
                                      b'{"model": "toy_mlp", "data": "ring", "seed": 1' + b"0" * 5000])
 def test_a_spoilt_config_is_refused(capsys, tmp_path, content):

@@ -335,6 +335,13 @@ def test_resume_without_a_checkpoint_says_so(tmp_path):
         make_run(tmp_path).resume(30)
 
 
+def test_resume_in_a_folder_that_is_not_there_says_so(tmp_path):
+    run = make_run(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere/checkpoint.npz: there is no such checkpoint"):
+        run.resume(10)
+    assert run.step == 0 and not (tmp_path / "nowhere").exists()
+
+
 @pytest.mark.parametrize("x, batch_size", [(X[:0], 16), (X, 1)])
 def test_no_data_or_no_batch_is_refused(tmp_path, x, batch_size):
     with pytest.raises(ValueError, match="at least"):

@@ -27,26 +27,30 @@ def threads_on_resume(threads: int) -> int:
 
 
 def device(name: str) -> str:
-    """The device of this rank: "cuda" is the first GPU for the first rank on a machine, the second for the second."""
+    """The device of this rank: "cuda" is the first GPU for the first rank on a machine, the second for the second, and again
+    the first where a rank sees only its own."""
     if name != "cuda" or ranks.started() == 1:
         return name
-    return f"cuda:{ranks.gather(platform.node())[:ranks.rank()].count(platform.node())}"
+    before = ranks.gather(platform.node())[:ranks.rank()].count(platform.node())
+    return f"cuda:{before % max(1, backend.load_cupy(0).cuda.runtime.getDeviceCount())}"
 
 
 def check(gan, options: dict, x: np.ndarray, labels: np.ndarray | None) -> None:
     """Raise ValueError on all ranks unless they can train together."""
     if ranks.size() == 1:
         return
-    count, batch = options["threads"], options["batch_size"]
+    count = options["threads"] if backend.device() == "cpu" else ranks.size()
+    batch = options["batch_size"]
     if batch < count:
         raise ValueError(f"--batch-size {batch} cannot be cut into {count} shards, {count // ranks.size()} for each of "
-                         f"{ranks.size()} ranks: it must be at least {count}")
+                         f"{ranks.size()} ranks: it must be at least {count}, or --threads or the number of ranks smaller")
     if options["capture"] and backend.device() != "cpu":
         raise ValueError("--capture makes one CUDA graph of a step, and MPI cannot be part of one: leave out --capture, or "
                          "--distributed")
     facts = {f"--{name.replace('_', '-')}": value for name, value in options.items() if name != "device"}
+    parameters = [zlib.crc32(backend.to_numpy(network.theta).tobytes()) for network in (gan.G, gan.D)]
     _, kernel, _ = machine.blas() or ("", "unknown", 0)
-    ranks.check_equal(facts | {"data": fingerprint(x, labels).tolist(), "parameters": (gan.G.size, gan.D.size),
+    ranks.check_equal(facts | {"data": fingerprint(x, labels).tolist(), "parameters": parameters,
                                "minigan, by the checksum of its files": code(), "Python": platform.python_version(),
                                "NumPy": np.__version__, "kernels of BLAS": kernel})
     whole = [name for name, network in (("G", gan.G), ("D", gan.D))

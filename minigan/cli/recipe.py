@@ -111,10 +111,11 @@ def resumed(given, out):
         if name not in MAY_CHANGE and value != options.get(name):
             raise ValueError(f"--resume: the run in {out} has --{name.replace('_', '-')} {options.get(name)}, not {value}; "
                              "without --resume, and with another --out, it is a new run")
-    was, complete_options["threads"] = options["threads"], distributed.threads_on_resume(complete_options["threads"])
-    if complete_options["threads"] != was:
-        print(f"the run in {out} goes on in {complete_options['threads']} shards in place of {was}: the last bits of its "
-              "numbers will be others, and so will what its random layers draw")
+    if "threads" not in given:
+        complete_options["threads"] = distributed.threads_on_resume(options["threads"])
+    if complete_options["threads"] != options["threads"]:
+        print(f"the run in {out} cut its batches for {options['threads']} threads, and goes on with "
+              f"{complete_options['threads']}: the last bits of its numbers will be others, and what its random layers draw")
     return complete_options
 
 

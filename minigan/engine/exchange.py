@@ -47,7 +47,7 @@ def shard_here() -> int:
 
 
 def sum_over_shards(value) -> Any:
-    """The sum of `value` (a number, an array, a list) over the shards of the batch, the same bits for all; where it is not
+    """The sum of `value` (a number or an array) over the shards of the batch, the same bits for all; where it is not
     cut, the value itself."""
     batch = batch_here()
     if batch is None or batch.size == 1:

@@ -34,7 +34,7 @@ def begin() -> None:
         _world = _world or importlib.import_module("mpi4py.MPI").COMM_WORLD.Dup()
     except (ImportError, RuntimeError) as error:
         raise RuntimeError(f"a distributed run needs mpi4py and an MPI, of which one is missing here ({error}); install "
-                           'them with: pip install "minigan[mpi]" mpich') from None
+                           "them with: pip install mpi4py mpich (a cluster has an MPI of its own)") from None
 
 
 def size() -> int:
@@ -52,9 +52,10 @@ def started() -> int:
     return 1 if _world is None else _world.size
 
 
-def own(count: int) -> range:
-    """Which of `count` shards are this rank's."""
-    return range(count * rank() // size(), count * (rank() + 1) // size()) if size() > 1 else range(count)
+def own(count: int, r: int | None = None) -> range:
+    """Which of `count` things, shards or numbers, are those of rank r; of this rank if it is None."""
+    r = r if r is not None else rank() if size() > 1 else 0
+    return range(count * r // size(), count * (r + 1) // size())
 
 
 @contextlib.contextmanager
@@ -71,7 +72,7 @@ def alone() -> Iterator[None]:
 # --- what the shards of a batch tell each other ---
 
 def gathered(values: dict[int, Any], count: int) -> dict[int, Any]:
-    """{shard: a number, a small array or a list} of this rank's shards -> of all, those of a rank added up as far as the order
+    """{shard: a number or a small array} of this rank's shards -> of all, those of a rank added up as far as the order
     of `in_pairs` allows."""
     if size() == 1:
         return values
@@ -87,11 +88,10 @@ def gathered(values: dict[int, Any], count: int) -> dict[int, Any]:
 def add_up(vectors: dict[int, Any], total, count: int) -> None:
     """total = Σ of the vectors of all `count` shards; {shard: vector} are those of this rank, added up by `in_pairs` as far as
     they can be. Each rank adds a part. The vectors are zero then, but for `total` if it is among them."""
-    owners = [total.size * r // size() for r in range(size() + 1)]
-    lengths = [stop - start for start, stop in zip(owners, owners[1:])]
-    roots = [roots_of(range(count * r // size(), count * (r + 1) // size()), count) for r in range(size())]
-    mine = np.concatenate([to_numpy(vectors[shard][start:stop]) for start, stop in zip(owners, owners[1:])
-                           for shard in sorted(vectors)])
+    owned_by = [own(total.size, r) for r in range(size())]
+    roots = [roots_of(own(count, r), count) for r in range(size())]
+    mine = np.concatenate([to_numpy(vectors[shard][part.start:part.stop]) for part in owned_by for shard in sorted(vectors)])
+    lengths = [len(part) for part in owned_by]
     length = lengths[rank()]
     parts = np.empty((sum(map(len, roots)), length), total.dtype)
     _world.Alltoallv([mine, counted([len(vectors) * n for n in lengths])], [parts, counted([len(k) * length for k in roots])])
@@ -117,11 +117,10 @@ def whole(rows, slices: list[slice]) -> Any:
     """The samples of all ranks, one behind another: rows are those of this rank, slices those of all shards."""
     if size() == 1:
         return rows
-    N, each = slices[-1].stop, rows[0].size
-    ends = [slices[len(slices) * r // size()].start for r in range(size())] + [N]
-    y = np.empty((N, *rows.shape[1:]), rows.dtype)
-    counts = counted([each * (stop - start) for start, stop in zip(ends, ends[1:])])
-    _world.Allgatherv(np.ascontiguousarray(to_numpy(rows)), [y, counts])
+    shards = [own(len(slices), r) for r in range(size())]
+    numbers = [rows[0].size * (slices[part[-1]].stop - slices[part[0]].start) for part in shards]
+    y = np.empty((slices[-1].stop, *rows.shape[1:]), rows.dtype)
+    _world.Allgatherv(np.ascontiguousarray(to_numpy(rows)), [y, counted(numbers)])
     return asarray(y) if hasattr(rows, "get") else y
 
 

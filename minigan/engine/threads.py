@@ -15,7 +15,7 @@ def workers() -> int:
 
 def use_threads(count) -> None:
     """Cut batches into `count` shards from now on. The last bits of a run depend on it, and what its random
-    layers draw; so a resumed run keeps its number."""
+    layers draw; so a resumed run keeps its number, unless it is given another."""
     global _threads
     if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
         raise ValueError(f"the number of threads must be between 1 and {MOST_THREADS}, got {count!r}")

@@ -45,11 +45,16 @@ def only_run_in(out: Path) -> contextlib.AbstractContextManager[None]:
 
 
 @once_per_run
-def last_state(run, steps: int) -> tuple[dict, list]:
-    """What the last checkpoint of a training.Run holds, and the rows of the log up to it."""
+def check_there(run) -> None:
     path = run.out / "checkpoint.npz"
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
+
+
+@once_per_run
+def last_state(run, steps: int) -> tuple[dict, list]:
+    """What the last checkpoint of a training.Run holds, and the rows of the log up to it."""
+    path = run.out / "checkpoint.npz"
     content = checkpoint.load(path)
     check_own(content, run.own_state(), path)
     if steps < content["step"]:

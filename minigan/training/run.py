@@ -33,25 +33,13 @@ from minigan.arguments import (
 )
 from minigan.engine import machine, once_per_run
 from minigan.files import make_folder
-from minigan.training import checkpoint
+from minigan.training import checkpoint, folder
 from minigan.training.album import draw_final_pictures, draw_real
 from minigan.training.batches import Batches, resident, rows
 from minigan.training.captured import capture as capture_step
 from minigan.training.doctor import Doctor
 from minigan.training.events import Events
 from minigan.training.finite import explain, finite
-from minigan.training.folder import (
-    check_begun,
-    check_config,
-    check_last,
-    checksum,
-    fingerprint,
-    go_back,
-    last_state,
-    only_run_in,
-    refuse_a_used_folder,
-    write_config,
-)
 from minigan.training.log import Log
 from minigan.training.signals import stop_signal
 from minigan.training.unfailing import Unfailing
@@ -87,7 +75,7 @@ class Run:
             check_object("training", "schedule", schedule, "a function of the step", "__call__")
         if batch_size % gan.group:
             raise ValueError(f"training: D judges {gan.group} samples at once, which does not divide batch_size {batch_size}")
-        check_config(config)
+        folder.check_config(config)
         check_data("training", x)
         check_samples("GAN", x, gan.sample(1, seed))
         labels = None if labels is None else backend.to_numpy(labels)
@@ -103,7 +91,7 @@ class Run:
         self.noise = backend.rng([seed, 1])       # another stream than the shuffles'
         self.captured = capture_step(gan, self.noise) if capture else None
         self.step, self.saved = 0, None           # saved: the checksum of the last checkpoint
-        self.data = fingerprint(x, labels)             # to know them again
+        self.data = folder.fingerprint(x, labels)             # to know them again
         self.log = Log(self.out / "log.csv")
 
     # --- begin, or go on ---
@@ -112,12 +100,12 @@ class Run:
     def start(self) -> None:
         """Make the folder and write config.json."""
         make_folder(self.out)
-        with only_run_in(self.out):
-            refuse_a_used_folder(self.out, self.log)
+        with folder.only_run_in(self.out):
+            folder.refuse_a_used_folder(self.out, self.log)
             make_folder(self.out / "samples")
             self.log.begin()
             self.save()
-            write_config(self.out, self.config)        # the last one: a run without it has not started
+            folder.write_config(self.out, self.config)        # the last one: a run without it has not started
 
     def resume(self, steps: int) -> None:
         """Go back to the last checkpoint in the folder: all that was written after it will be written again.
@@ -125,21 +113,23 @@ class Run:
         Errors    CheckpointError, FileNotFoundError;  ValueError if the run has more than `steps` steps already, if it was
                   trained on other data, or if its log is damaged;  BlockingIOError if it is in use
         """
-        with only_run_in(self.out):
-            content, rows = last_state(self, steps)
-            path, self.step = self.out / "checkpoint.npz", int(content["step"])
+        folder.check_there(self)
+        with folder.only_run_in(self.out):
+            content, rows = folder.last_state(self, steps)
+            path = self.out / "checkpoint.npz"
             checkpoint.restore(self.gan, content, path)
             if not self._is_finite():
                 raise checkpoint.CheckpointError(f"{path}: the parameters of its G or D are not finite")
             backend.set_rng_state(self.noise, content["noise.rng"])
-            go_back(self, rows)
+            folder.go_back(self, rows)
+            self.step = int(content["step"])
 
     @once_per_run
     def save(self) -> None:
         """The log first, then the checkpoint: so the log never lacks a step that the checkpoint has, not even on the disk."""
         self.log.flush(sync=True)
         checkpoint.save(self.out / "checkpoint.npz", self.gan, self.config, **self.own_state())
-        self.saved = checksum(self.out / "checkpoint.npz")
+        self.saved = folder.checksum(self.out / "checkpoint.npz")
 
     def own_state(self):
         return {"step": np.array(self.step), "data": self.data, "noise.rng": backend.rng_state(self.noise),
@@ -156,9 +146,9 @@ class Run:
         """
         check_whole("train", 1, steps=steps, sample_every=sample_every, save_every=save_every)
         check_positive("train", save_minutes=save_minutes)
-        check_begun(self)
-        with only_run_in(self.out):
-            check_last(self)
+        folder.check_begun(self)
+        with folder.only_run_in(self.out):
+            folder.check_last(self)
             return self._train(steps, sample_every, save_every, save_minutes)
 
     def _train(self, steps, sample_every, save_every, save_minutes):

@@ -23,6 +23,7 @@ sys.modules["cupy"] = fakecupy
 from minigan.cli import terminal, train
 from minigan.engine import cublas
 cublas.library = fakecupy.cublas_library
+fakecupy.cuda.nccl.available = "NCCL" in os.environ
 terminal.prepare()
 sys.exit(train.main(sys.argv[1:]))
 """
@@ -119,7 +120,7 @@ def test_ranks_compute_what_one_process_computes(tmp_path, options, processes, t
     assert run(0, *arguments, tmp_path / "one", "--threads", processes * threads)[0] == 0
     status, said, error = run(processes, *arguments, tmp_path / "ranks", "--threads", threads)
     assert status == 0, error
-    assert f"{processes} ranks: a batch of 32 goes through the networks in {processes * threads} shards" in said
+    assert f"{processes} ranks, joined by MPI: a batch of 32 goes through the networks in {processes * threads} shards" in said
     assert said.count("written:") == 1 and error.count("3/3") >= 1
     assert_same_run(tmp_path / "one", tmp_path / "ranks")
 
@@ -305,7 +306,7 @@ def test_ranks_that_begin_with_other_parameters_are_refused(tmp_path, other):
     assert status != 0 and error.count("all ranks of a run need the same parameters") == 1 and not (tmp_path / "run").exists()
 
 
-# --- GPUs: on the stand-in, whose arrays go to MPI through the host ---
+# --- GPUs: on the stand-in, whose arrays go to MPI through the host, or to a stand-in for NCCL ---
 
 @pytest.fixture
 def on_the_standin(tmp_path, monkeypatch):
@@ -317,21 +318,32 @@ def on_the_standin(tmp_path, monkeypatch):
 
 @needs_mpi
 @pytest.mark.slow
-def test_ranks_on_the_standin_train_as_one_does(tmp_path, on_the_standin):
-    """A GPU takes the whole batch where it is alone, so the last bits differ."""
-    arguments = [*SMALL, "--steps", 3, "--device", "cuda", "--out"]
+@pytest.mark.parametrize("options", [[], ["--conditional", "--ema", "0.9", "--instance-noise", "0.1", "--augment",
+                                          "shift,flip"]])
+def test_ranks_on_the_standin_train_as_one_does(tmp_path, on_the_standin, monkeypatch, options):
+    """A GPU takes the whole batch where it is alone, so the last bits differ. By MPI, by NCCL, and in a graph they are the
+    same."""
+    arguments = [*SMALL, *options, "--steps", 3, "--device", "cuda", "--out"]
     assert run(0, *arguments, tmp_path / "one", program=on_the_standin)[0] == 0
-    status, said, error = run(2, *arguments, tmp_path / "ranks", "--threads", 1, program=on_the_standin)
-    assert status == 0, error
-    assert "in 2 shards" in said
-    logs = [np.loadtxt(tmp_path / name / "log.csv", delimiter=",", skiprows=1) for name in ("one", "ranks")]
-    np.testing.assert_allclose(*logs, rtol=1e-3)
-    assert (logs[0] != logs[1]).any()
+    for name, more in [("MPI", []), ("NCCL", []), ("graph", ["--capture"])]:
+        if name == "NCCL":
+            monkeypatch.setenv("NCCL", "1")
+        status, said, error = run(2, *arguments, tmp_path / name, "--threads", 1, *more, program=on_the_standin)
+        assert status == 0, error
+        assert f"2 ranks, joined by {'MPI' if name == 'MPI' else 'NCCL'}" in said and "in 2 shards" in said
+    logs = {name: np.loadtxt(tmp_path / name / "log.csv", delimiter=",", skiprows=1)
+            for name in ("one", "MPI", "NCCL", "graph")}
+    np.testing.assert_allclose(logs["one"], logs["MPI"], rtol=1e-3)
+    assert (logs["one"] != logs["MPI"]).any()
+    assert (logs["MPI"] == logs["NCCL"]).all() and (logs["NCCL"] == logs["graph"]).all()
 
 
 @needs_mpi
 @pytest.mark.slow
-def test_a_captured_step_has_one_rank(tmp_path, on_the_standin):
-    status, _, error = run(2, *SMALL, "--steps", 3, "--device", "cuda", "--capture", "--threads", 1, "--out", tmp_path / "run",
-                           program=on_the_standin)
+@pytest.mark.parametrize("nccl, ranks", [(False, 2), (True, 3)])       # the stand-in has two GPUs, and NCCL wants three
+def test_a_captured_step_needs_nccl(tmp_path, on_the_standin, monkeypatch, nccl, ranks):
+    if nccl:
+        monkeypatch.setenv("NCCL", "1")
+    status, _, error = run(ranks, *SMALL, "--steps", 3, "--device", "cuda", "--capture", "--threads", 1, "--out",
+                           tmp_path / "run", program=on_the_standin)
     assert status != 0 and error.count("MPI cannot be part of one") == 1 and "Traceback" not in error

@@ -44,9 +44,10 @@ def check(gan, options: dict, x: np.ndarray, labels: np.ndarray | None) -> None:
     if batch < count:
         raise ValueError(f"--batch-size {batch} cannot be cut into {count} shards, {count // ranks.size()} for each of "
                          f"{ranks.size()} ranks: it must be at least {count}, or --threads or the number of ranks smaller")
-    if options["capture"] and backend.device() != "cpu":
-        raise ValueError("--capture makes one CUDA graph of a step, and MPI cannot be part of one: leave out --capture, or "
-                         "--distributed")
+    by = ranks.connect()
+    if options["capture"] and (backend.device() == "cpu") < (by == "MPI"):
+        raise ValueError("--capture makes one CUDA graph of a step, and MPI cannot be part of one: CuPy needs NCCL, and each "
+                         "rank a GPU of its own; or leave out --capture, or --distributed")
     facts = {f"--{name.replace('_', '-')}": value for name, value in options.items() if name != "device"}
     parameters = [zlib.crc32(backend.to_numpy(network.theta).tobytes()) for network in (gan.G, gan.D)]
     _, kernel, _ = machine.blas() or ("", "unknown", 0)
@@ -56,7 +57,7 @@ def check(gan, options: dict, x: np.ndarray, labels: np.ndarray | None) -> None:
     whole = [name for name, network in (("G", gan.G), ("D", gan.D))
              if len(shards.cut(batch, shards.least_work(network), shards.fewest(network))) == 1]
     stays = f"; {' and '.join(whole)} not, too small for that or with layers that mix samples" if whole else ""
-    print(f"{ranks.size()} ranks: a batch of {batch} goes through the networks in {count} shards{stays}")
+    print(f"{ranks.size()} ranks, joined by {by}: a batch of {batch} goes through the networks in {count} shards{stays}")
 
 
 def code() -> int:

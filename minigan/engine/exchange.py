@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minigan.backend import T, host_rng
 from minigan.engine import ranks, step
 from minigan.engine.sums import channel_sum, in_pairs
@@ -22,11 +24,11 @@ _here = threading.local()           # .batch and .shard: which shard of which ba
 
 
 class Batch:
-    """A batch on its way through a network, in `size` shards, of which those numbered `here` are in this process; and what
-    these need to meet."""
+    """A batch on its way through a network, in `size` shards, its `slices`, of which those numbered `here` are in this
+    process; and what these need to meet."""
 
-    def __init__(self, size, here=None):
-        self.size, self.here = size, range(size) if here is None else here
+    def __init__(self, size, here=None, slices=None):
+        self.size, self.here, self.slices = size, range(size) if here is None else here, slices
         self.slots, self.found = {}, None              # what each shard here has found; what all have, or one for all
         self.barrier = threading.Barrier(len(self.here))
 
@@ -79,8 +81,27 @@ def once_per_batch(function: Callable[[], T]) -> T:
 
 
 def shard_rng(rng) -> Any:
-    """The generator; where the batch is cut into shards one of its own for each, seeded by it."""
+    """The generator; where the batch is cut into shards one of its own for each, seeded by it. A generator of the device
+    cannot be seeded by what the device draws, so there a shard has its share of what is drawn for all."""
     batch = batch_here()
     if batch is None or batch.size == 1:
         return rng
+    if not isinstance(rng, np.random.Generator):
+        return Share(rng, batch.slices[_here.shard], batch.slices[-1].stop)
     return host_rng(once_per_batch(lambda: rng.integers(2 ** 63, size=batch.size))[_here.shard])
+
+
+class Share:
+    """Draws for all N samples of a batch, the first axis of what is drawn, and gives those of some of them."""
+
+    def __init__(self, rng, samples, N):
+        self.rng, self.samples, self.N = rng, samples, N
+
+    def random(self, size, dtype):
+        return self.rng.random((self.N, *size[1:]), dtype=dtype)[self.samples]
+
+    def standard_normal(self, size, dtype):
+        return self.rng.standard_normal((self.N, *size[1:]), dtype=dtype)[self.samples]
+
+    def integers(self, high, size):
+        return self.rng.integers(high, size=(self.N, *size[1:]))[self.samples]

@@ -17,24 +17,32 @@ import operator
 from collections.abc import Iterator
 from typing import Any, cast
 
-import numpy as np
-
-from minigan.backend import F, asarray, to_numpy, xp
+from minigan.backend import F, xp
+from minigan.engine import transport
 from minigan.engine.sums import in_pairs
 
 _world: Any = None                  # of a program that has called `begin`: all its ranks
+_arrays: Any = None                 # what carries arrays between them, see `connect`
 _alone = 0                          # how many blocks of `alone` this is in
 
 
 def begin() -> None:
     """This process is one of those that mpiexec started: from now on batches are divided between them. Raises RuntimeError
     where mpi4py, or an MPI, is missing."""
-    global _world
+    global _world, _arrays
     try:
         _world = _world or importlib.import_module("mpi4py.MPI").COMM_WORLD.Dup()
     except (ImportError, RuntimeError) as error:
         raise RuntimeError(f"a distributed run needs mpi4py and an MPI, of which one is missing here ({error}); install "
                            "them with: pip install mpi4py mpich (a cluster has an MPI of its own)") from None
+    _arrays = transport.MPI(_world)
+
+
+def connect() -> str:
+    """To be called by all ranks together once each has chosen its device: what carries arrays from now on, by name."""
+    global _arrays
+    _arrays = transport.connect(_world)
+    return _arrays.name
 
 
 def size() -> int:
@@ -78,11 +86,12 @@ def gathered(values: dict[int, Any], count: int) -> dict[int, Any]:
         return values
     here = own(count)
     values = in_pairs(values, here.start, here.stop, count, operator.add)
-    on_device = hasattr(values[here.start], "get")
-    if on_device:
-        values = {shard: to_numpy(value) for shard, value in values.items()}
-    merged = {shard: value for part in _world.allgather(values) for shard, value in part.items()}
-    return {shard: asarray(value) for shard, value in merged.items()} if on_device else merged
+    if not hasattr(values[here.start], "get"):
+        return {shard: value for part in _world.allgather(values) for shard, value in part.items()}
+    first, roots = values[here.start], [roots_of(own(count, r), count) for r in range(size())]
+    vector = end_to_end([values[shard].ravel() for shard in sorted(values)])
+    rows = _arrays.spread(vector, [len(part) * first.size for part in roots]).reshape(-1, *first.shape)
+    return dict(zip(itertools.chain(*roots), rows))
 
 
 def add_up(vectors: dict[int, Any], total, count: int) -> None:
@@ -90,17 +99,21 @@ def add_up(vectors: dict[int, Any], total, count: int) -> None:
     they can be. Each rank adds a part. The vectors are zero then, but for `total` if it is among them."""
     owned_by = [own(total.size, r) for r in range(size())]
     roots = [roots_of(own(count, r), count) for r in range(size())]
-    mine = np.concatenate([to_numpy(vectors[shard][part.start:part.stop]) for part in owned_by for shard in sorted(vectors)])
     lengths = [len(part) for part in owned_by]
     length = lengths[rank()]
-    parts = np.empty((sum(map(len, roots)), length), total.dtype)
-    _world.Alltoallv([mine, counted([len(vectors) * n for n in lengths])], [parts, counted([len(k) * length for k in roots])])
+    mine = end_to_end([vectors[shard][part.start:part.stop] for part in owned_by for shard in sorted(vectors)]
+                      if len(vectors) > 1 else [*vectors.values()])
+    parts = _arrays.exchange(mine, [len(vectors) * n for n in lengths], [len(part) * length for part in roots])
+    parts = parts.reshape(-1, length)
     owned = in_pairs(dict(zip(itertools.chain(*roots), parts)), 0, count, count, operator.iadd)[0]
-    whole = np.empty(total.shape, total.dtype)
-    _world.Allgatherv(owned, [whole, counted(lengths)])
+    whole = _arrays.spread(owned, lengths)
     for vector in vectors.values():
         vector[...] = 0
-    total[...] = asarray(whole)
+    total[...] = whole
+
+
+def end_to_end(vectors: list) -> Any:
+    return vectors[0] if len(vectors) == 1 else xp.concatenate(vectors)
 
 
 def roots_of(here: range, count: int) -> list[int]:
@@ -108,20 +121,13 @@ def roots_of(here: range, count: int) -> list[int]:
     return sorted(in_pairs(dict.fromkeys(here, 0), here.start, here.stop, count, operator.add))
 
 
-def counted(lengths: list[int]) -> tuple[list[int], list[int]]:
-    """(how many numbers, from where on) for each rank."""
-    return lengths, [sum(lengths[:r]) for r in range(len(lengths))]
-
-
 def whole(rows, slices: list[slice]) -> Any:
     """The samples of all ranks, one behind another: rows are those of this rank, slices those of all shards."""
     if size() == 1:
         return rows
     shards = [own(len(slices), r) for r in range(size())]
-    numbers = [rows[0].size * (slices[part[-1]].stop - slices[part[0]].start) for part in shards]
-    y = np.empty((slices[-1].stop, *rows.shape[1:]), rows.dtype)
-    _world.Allgatherv(np.ascontiguousarray(to_numpy(rows)), [y, counted(numbers)])
-    return asarray(y) if hasattr(rows, "get") else y
+    counts = [slices[part[-1]].stop - slices[part[0]].start for part in shards]
+    return _arrays.spread(rows.ravel(), [n * rows[0].size for n in counts]).reshape(-1, *rows.shape[1:])
 
 
 def joined(parts: list, slices: list[slice]) -> Any:

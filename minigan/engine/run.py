@@ -9,11 +9,11 @@ from minigan.engine.memory import keep_freed_memory
 from minigan.engine.threads import start
 
 
-def run(function, size, blas_threads=1, here=None):
+def run(function, size, blas_threads=1, here=None, slices=None):
     """[function(0), ..., function(size - 1)], side by side; the first one in this thread. Where other processes have shards of
-    the batch, `here` are the numbers of those in this one."""
+    the batch, `here` are the numbers of those in this one. `slices` are the samples of each."""
     keep_freed_memory()
-    batch, others = Batch(size, here), []
+    batch, others = Batch(size, here, slices), []
 
     def shard(index):
         enter(batch, index)

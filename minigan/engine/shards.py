@@ -61,7 +61,8 @@ def forward_over_shards(forward):
         if len(slices) == 1:
             return run(lambda i: forward(network, x, train), 1, blas_threads(len(x), network))[0]
         try:
-            results = run(lambda i: forward(network, x[slices[i]], train), len(slices), here=ranks.own(len(slices)))
+            results = run(lambda i: forward(network, x[slices[i]], train), len(slices), here=ranks.own(len(slices)),
+                          slices=slices)
         except (ValueError, TypeError):
             forward(network, x, train)         # the same error, but it speaks of the whole batch
             raise

@@ -124,7 +124,7 @@ class RandomShift(Augmentation):
         super().__init__(rng)
 
     def draw(self, shape, rng):
-        return asarray(rng.integers(2 * self.pixels + 1, size=(2, shape[0], 1, 1)))
+        return xp.stack([asarray(rng.integers(2 * self.pixels + 1, size=(shape[0], 1, 1))) for _ in range(2)])
 
     def transform(self, x, start):
         (N, H, W, C), p = x.shape, self.pixels

@@ -1,6 +1,6 @@
 """A GAN in the plane: G has to find eight small clouds on a ring, and every arrow is a gradient that it receives.
 
-    python examples/ring_2d.py          about 10 s; leaves ring_2d.gif and ring_2d.png in runs/ring_2d
+    python examples/ring_2d.py          about 10 s; leaves ring_2d.gif, and four moments of it in ring_2d.png, in runs/ring_2d
 
 What to watch in the film: the background is D's opinion of each place, blue "real", orange "fake", white "cannot tell".
 The fakes are pushed along the arrows, out of the orange, and where they gather D turns orange. In the first 200 steps
@@ -20,6 +20,7 @@ except KeyboardInterrupt:                              # while that was loading
 BATCH = 128
 LR = 1e-3               # five times what images like: the networks are small, and it falls to zero in the second half
 FRAMES = 40
+MOMENTS = (0, 0.01, 0.1, 1)                            # of the training, as parts of its steps
 EXTENT = (-1.6, 1.6, -1.6, 1.6)
 SIGMA = 0.01            # of a cloud
 
@@ -38,7 +39,9 @@ def main():
 
     # More frames early, when more happens: their steps grow like a square.
     frame_steps = {round(args.steps * (i / (FRAMES - 1)) ** 2) for i in range(FRAMES)}
-    frames = [frame(gan, x[:400], z, 0)]
+    frames, moments = [frame(gan, x[:400], z, 0)], [round(args.steps * part) for part in MOMENTS]
+    figure, axes = lesson.panels(*(f"step {step}" for step in moments), width=3.3, height=3.7)
+    draw(axes[0], gan, x[:400], z)
     falling = schedules.constant_then_linear(1, 0, args.steps)
     for step in range(1, args.steps + 1):
         # With constant steps the fakes keep moving around the clouds; shrinking ones let them come to rest.
@@ -47,17 +50,27 @@ def main():
         loss_D, loss_G = gan.train_step(real, gan.noise(BATCH, noise))
         if step in frame_steps:
             frames.append(frame(gan, x[:400], z, step))
+        if step in moments:
+            draw(axes[moments.index(step)], gan, x[:400], z)
         if step % max(1, args.steps // 6) == 0:
             print(f"step {step:5d}   loss_D {float(loss_D):.3f}   loss_G {float(loss_G):.3f}")
 
     report(mg.to_numpy(gan.sample(2500, seed=args.seed)))
-    plots.save_picture(args.out / "ring_2d.png", frames[-1])
+    plots.save_picture(args.out / "ring_2d.png", plots.rasterize(figure))
     plots.save_gif(args.out / "ring_2d.gif", frames, seconds_per_frame=0.15)
     print(f"wrote {args.out / 'ring_2d.gif'} and {args.out / 'ring_2d.png'} after {time.time() - start:.0f} s")
 
 
 def frame(gan, real, z, step):
-    """Real points, the fakes of z, D's surface, and the gradient that each fake receives."""
+    figure, ax = plots.plane(EXTENT, width=5.8)
+    bar = figure.colorbar(draw(ax, gan, real, z), ax=ax, shrink=0.7, ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["fake", "?", "real"])
+    ax.set_title(f"step {step}")
+    return plots.rasterize(figure)
+
+
+def draw(ax, gan, real, z):
+    """Real points, the fakes of z, the gradient that each fake receives, and D's surface, which is returned."""
     fake = gan.G(z)
     # The first half of a G step, from loss_G back to the fakes: dfake = ∂loss_G/∂fake. From here G.backward would carry
     # it on into G's weights. D is only passed: param_grads=False leaves D.dtheta alone. Descent goes against the
@@ -67,13 +80,11 @@ def frame(gan, real, z, step):
     _, dlogits = gan.loss.generator(logits)
     dfake = gan.D.backward(dlogits, cache, param_grads=False)
 
-    figure, ax = plots.plane(EXTENT, width=5.8)
-    bar = figure.colorbar(plots.surface(ax, gan.D, EXTENT), ax=ax, shrink=0.7, ticks=[0, 0.5, 1])
-    bar.ax.set_yticklabels(["fake", "?", "real"])
+    surface = plots.surface(ax, gan.D, EXTENT)
     plots.scatter(ax, real, fake)
     plots.arrows(ax, fake[:60], dfake[:60])
-    ax.set_title(f"step {step}")
-    return plots.rasterize(figure)
+    ax.set(xlim=EXTENT[:2], ylim=EXTENT[2:], aspect="equal", xticks=[], yticks=[])
+    return surface
 
 
 def report(fake):

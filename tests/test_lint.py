@@ -265,7 +265,8 @@ def forward(self, x, train=True):
 
 def test_the_examples_import_matplotlib_by_that_door_too():
     for path in (PACKAGE.parent / "examples").glob("*.py"):
-        assert not list(matplotlib_by_one_door(ast.parse(path.read_text(encoding="utf-8")))), path
+        if path.name != "gan_in_100_lines.py":             # which imports nothing of minigan
+            assert not list(matplotlib_by_one_door(ast.parse(path.read_text(encoding="utf-8")))), path
 
 
 @pytest.mark.parametrize("rule, snippet", BAD)

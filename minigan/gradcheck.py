@@ -21,6 +21,7 @@ import numpy as np
 
 from minigan.backend import Array, asarray, host_rng, rng_state, scalar, set_rng_state, to_numpy, xp
 from minigan.engine import in_shards
+from minigan.layers.complex_step import check_complex_step as check_complex_step
 from minigan.layers.differences import Report, compare
 from minigan.layers.differences import central_difference as central_difference
 from minigan.layers.layer import Layer

@@ -7,8 +7,8 @@ Both have the same two operations, in which all ranks take part, with the same `
     spread(vector, lengths)             the vectors of all ranks, one behind another; rank r has lengths[r] numbers
 
 MPI copies the arrays of a GPU to the host and back, for which the host waits. NCCL is work for the GPU like any other: it is
-done in the order of the stream, nobody waits for it, and it can be part of a CUDA graph, which all ranks launch then. MPI still
-starts it, and carries Python's own objects.
+done in the order of the stream, nobody waits for it, and it can be part of a CUDA graph, which all ranks launch then. MPI
+still starts it, and carries Python's own objects.
 """
 import platform
 from itertools import accumulate

@@ -345,7 +345,7 @@ def main():
         sys.stdout.write(MARK + json.dumps(answer))
         return 0
     terminal.prepare()
-    parser = argparse.ArgumentParser("exercises.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = terminal.Parser("exercises.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, function, about in [("list", list_all, "what there is"), ("start", start, "write the files"),
                                   ("check", check_some, "what is right"), ("hint", hint, "a hint"),
@@ -366,6 +366,9 @@ def main():
     args = parser.parse_args()
     try:
         return args.run(args)
+    except KeyboardInterrupt:
+        print("exercises.py: interrupted", file=sys.stderr)
+        return 130
     except (Mistake, OSError) as error:
         print(f"exercises.py: {terminal.sentence(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return 2

@@ -1,5 +1,4 @@
 """The complex step: right gradients are right to ten digits, small mistakes are seen, what is not analytic is refused."""
-import numpy as np
 import pytest
 
 import minigan as mg
@@ -45,10 +44,11 @@ def test_what_is_not_analytic_is_refused():
 
 class Real(L.Tanh):
     def forward(self, x, train=True):
-        np.asarray(x, "float64") if x.dtype == "float64" else float(x.sum())
+        if x.dtype.kind == "c":
+            raise TypeError("no such numbers")
         return super().forward(x, train)
 
 
 def test_a_layer_that_cannot_compute_with_complex_numbers_is_refused():
-    with pytest.raises(TypeError, match="Real: cannot compute with complex numbers"):
+    with pytest.raises(TypeError, match="Real: cannot compute with complex numbers .no such"):
         check_complex_step(Real(), x(3, 2))

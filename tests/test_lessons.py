@@ -17,7 +17,9 @@ from lesson import without_traceback  # noqa: E402
 FEW_STEPS = {"wrong_difference": 10, "wrong_saturation": 10, "wrong_optimizer": 20} | dict.fromkeys((
     "ring_2d", "wrong_range", "wrong_batch", "wrong_upsampling", "super_resolution", "inpainting", "image_to_image",
     "cyclegan", "conditional", "wasserstein", "augment_classifier"), 2)
-LESSONS = ("backprop_by_hand", "check_your_own_layer", *FEW_STEPS)
+BY_HAND = ("conv_by_hand", "batch_norm_by_hand", "adam_by_hand", "penalty_by_hand", "spectral_norm_by_hand",
+           "losses_and_slopes", "packing", "trust_a_gradient")
+LESSONS = ("backprop_by_hand", "check_your_own_layer", *BY_HAND, *FEW_STEPS)
 
 
 def run(lesson, *arguments, cwd=ROOT, **environment):

@@ -177,9 +177,10 @@ def imports(tree):
             yield node, module + name.name, name.asname
 
 
-# differences.py counts on the host.
+# differences.py and complex_step.py count on the host.
 ARGUMENTS = tuple(name for name in SOURCES if name.startswith("arguments."))
-LAYERS = tuple(name for name in SOURCES if name.startswith("layers.") and name != "layers.differences")
+ON_THE_HOST = ("layers.differences", "layers.complex_step")
+LAYERS = tuple(name for name in SOURCES if name.startswith("layers.") and name not in ON_THE_HOST)
 RULES = {                                              # rule: the files it holds for
     functions_that_cupy_has: tuple(SOURCES),
     keywords_that_cupy_has: tuple(SOURCES),

@@ -186,13 +186,17 @@ def judge(exercise, path):
         return "right", []
     lines = [f"{what}: {text}" for what, text in [*wrong.items()][:1]]
     lines += own_lines(error, path) if error is not None and not lines else []
+    return "wrong", lines + [f"a well-known mistake: {name}" for name in known(exercise, (found, error))]
+
+
+def known(exercise, found):
+    """[the name of the mistake that gives the same results], or []. What is wrong in two places may be so in one alone."""
     for name, changes in exercise.mistakes.items():
-        with in_place(exercise, with_mistake(exercise, changes)):
-            mistaken = results(exercise)
-        if same((found, error), mistaken):
-            lines.append(f"a well-known mistake: {name}")
-            break
-    return "wrong", lines
+        for some in [changes, *([change] for change in changes if len(changes) > 1)]:
+            with in_place(exercise, with_mistake(exercise, some)):
+                if same(found, results(exercise)):
+                    return [name]
+    return []
 
 
 def load(exercise, path):
@@ -201,7 +205,7 @@ def load(exercise, path):
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), namespace)
     except SyntaxError as error:
-        return None, f"line {error.lineno}: {error.msg}"
+        return None, f"line {error.lineno}: {error.msg}" if error.lineno else error.msg
     except BaseException as error:
         return None, "; ".join(own_lines(error, path))
     function = namespace.get(name)
@@ -241,6 +245,8 @@ def check(exercise, folder):
 
 
 def check_all(exercises, folder):
+    if Path(folder).is_file():
+        raise Mistake(f"{folder} is a file; FOLDER is the one in which `start` has written the exercises")
     if not Path(folder).is_dir():
         raise Mistake(f"there is no folder {folder}; this makes it: python examples/exercises.py start {folder}")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -277,6 +283,8 @@ def next_one(states):
 
 def start(args):
     folder = Path(args.folder)
+    if folder.is_file():
+        raise Mistake(f"{folder} is a file; FOLDER is where the exercises are to be written")
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for exercise in chosen(args.name):

@@ -50,6 +50,13 @@ def test_an_exercise_knows_right_and_wrong(tmp_path, name):
     assert exercises.judge(exercise, path) == ("right", [])
 
 
+def test_a_mistake_in_one_of_two_places_is_named(tmp_path):
+    exercise, path = BY_NAME["dense_backward"], tmp_path / "file.py"
+    body = exercises.solution(exercise).replace("self.db += channel_sum(dy)", "self.db[...] = dy.sum(axis=0)")
+    path.write_text(solved(exercise, body), encoding="utf-8")
+    assert exercises.judge(exercise, path)[1][-1].startswith("a well-known mistake: = in place of +=")
+
+
 def test_there_are_enough_of_them_with_hints():
     assert len(BY_NAME) == len(exercises.EXERCISES) >= 25
     assert all(2 <= len(exercise.hints) <= 3 for exercise in BY_NAME.values())
@@ -122,6 +129,7 @@ def test_all_of_the_readers_functions_train_as_the_library_does(tmp_path):
 
 @pytest.mark.parametrize("arguments, said", [
     (["hint", "nothing"], "there is no exercise 'nothing'"), (["hint", "softplus", "7"], "has hints 1 to 2, got 7"),
+    (["check", __file__], "is a file"),
     (["check", "nowhere"], "there is no folder nowhere"), (["train", "nowhere"], "there is no folder nowhere")])
 def test_errors_are_one_sentence(arguments, said):
     status, _, error = program(*arguments)

@@ -4,7 +4,8 @@
 
 The data are points of the plane, in eight clusters on a ring. The generator G never sees them. It turns noise into points,
 the fakes. The discriminator D sees real points and fakes, and gives each a number, the logit: above 0 if it takes the point
-for real. G learns from D alone: D's gradient says for each fake in which direction D would take it for more real.
+for real. G learns from D alone: the gradient of G's loss at a fake, which D's backward pass gives, points to where D would
+take it for less real, and against it lies the way to go.
 
 A d before a name means the derivative of the loss: dy is ∂loss/∂y, and has the shape of y. Rows are samples.
 """
@@ -48,12 +49,13 @@ def backward(layers, dy, inputs):
         gradients.insert(0, [x.T @ dy, dy.sum(axis=0)])         # y = x W + b:  dW = xᵀ dy,  db = Σ dy
         dy = dy @ W.T                                           #               dx = dy Wᵀ
         if x is not inputs[0]:
-            dy = dy * np.where(x > 0, 1, 0.2)                   # LeakyReLU: slope 1 where it passed, else 0.2
+            dy = dy * np.where(x > 0, 1, 0.2)                   # LeakyReLU keeps the sign: slope 1 where x > 0, else 0.2
     return gradients, dy
 
 
 class Adam:
-    """Steps of about lr for every parameter, whatever the size of its gradient (Kingma & Ba 2015, algorithm 1)."""
+    """Steps of about lr for every parameter: the mean of its gradient over the root of the mean of its square, in which its size
+    cancels (Kingma & Ba 2015, algorithm 1)."""
 
     def __init__(self, layers, beta1=0.5, beta2=0.999):
         self.layers, self.beta1, self.beta2, self.t = layers, beta1, beta2, 0
@@ -66,7 +68,7 @@ class Adam:
             for p, m, v, d in zip(layer, ms, vs, ds):
                 m += (1 - self.beta1) * (d - m)
                 v += (1 - self.beta2) * (d * d - v)
-                m_hat, v_hat = m / (1 - self.beta1 ** self.t), v / (1 - self.beta2 ** self.t)      # they began at 0
+                m_hat, v_hat = m / (1 - self.beta1 ** self.t), v / (1 - self.beta2 ** self.t)      # m, v began at 0
                 p -= lr * m_hat / (np.sqrt(v_hat) + 1e-8)
 
 
@@ -84,7 +86,8 @@ def train_step(G, D, adam_G, adam_D, real, z, lr):
     """One step of D, then one of G. Returns both losses."""
     fake, inputs_G = forward(G, z)
 
-    # D: -log σ(a) for the logits a of real points, -log(1 - σ(b)) for the logits b of fakes.
+    # D: -log σ(a) = softplus(-a) for the logits a of real points, -log(1 - σ(b)) = softplus(b) for the logits b of fakes. The
+    # derivative of softplus is σ: so they are -σ(-a) and σ(b), and each sample has the len-th part of a mean.
     a, inputs_a = forward(D, real)
     b, inputs_b = forward(D, fake)
     loss_D = softplus(-a).mean() + softplus(b).mean()
@@ -92,7 +95,9 @@ def train_step(G, D, adam_G, adam_D, real, z, lr):
     from_fake, _ = backward(D, sigmoid(b) / len(b), inputs_b)
     adam_D.step([[d + e for d, e in zip(ds, es)] for ds, es in zip(from_real, from_fake)], lr)         # loss_D is a sum
 
-    # G: -log σ(b), the non-saturating loss. Its gradient goes back through D, which stays as it is, to the fakes, and into G.
+    # G: -log σ(b) for the fakes, under the D that has just moved. It is called non-saturating: where D is sure, b << 0, its
+    # slope is -1, while that of log(1 - σ(b)), D's own loss with the sign turned, is nearly 0. The gradient goes back through D,
+    # which stays as it is, to the fakes, and there it is the upstream gradient of G.
     b, inputs_b = forward(D, fake)
     loss_G = softplus(-b).mean()
     _, dfake = backward(D, -sigmoid(-b) / len(b), inputs_b)
@@ -102,7 +107,7 @@ def train_step(G, D, adam_G, adam_D, real, z, lr):
 
 
 def draw(ax, D, real, fake, step):
-    """D's probability as colour, real points, fakes, and where each fake is sent: against its gradient."""
+    """D's probability as colour, real points, fakes, and where each fake is sent: against the gradient of its own loss."""
     axis = np.linspace(-3.2, 3.2, 80)
     plane = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     ax.contourf(axis, axis, sigmoid(forward(D, plane)[0]).reshape(80, 80), np.linspace(0, 1, 21), cmap="RdBu", alpha=0.6)

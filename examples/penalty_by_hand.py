@@ -2,10 +2,19 @@
 
     python examples/penalty_by_hand.py          a second; leaves penalty_by_hand.png in runs/penalty_by_hand
 
-A critic is a D whose output is a score, not a probability. The penalty P = (‖g‖ - 1)² wants its slope at x, g = ∂D/∂x, to have
-the length 1. Its own gradient is found by reading the backward pass that computes g as a second forward pass, from 1 to g,
-and going back through that. v stands for ∂P/∂g, u for what comes out of it at the upper end, and s for the part of ∂P that
-enters at the input of the tanh, whose slope depends on its input. A d before a weight means ∂P/∂(that weight).
+A critic is a D whose output y is a score, not a probability. A score that is too steep tells G little but how to win at
+once, so the penalty P = (‖g‖ - 1)² wants the slope of D at x, g = ∂y/∂x, to have the length 1. How does P change with the
+weights?
+
+The backward pass that finds g is itself three lines: from dy = 1, up at the score, down to g2 = ∂y/∂a, g1 = ∂y/∂h and g.
+They are gone through in reverse, so this time upward, from g to that 1:
+
+    v0, v1, v2    ∂P/∂g, ∂P/∂g1, ∂P/∂g2; each line adds to the weight that stands in it
+    u             ∂P/∂(that 1). If D had a layer more, its v would be this; here nothing comes after it
+    s             ∂P/∂h. The line g1 = g2 (1 - a²) depends on h, too, through the slope of tanh; s goes down to W1 and b1 like
+                  every upstream gradient
+
+A d before a weight means ∂P/∂(that weight).
 """
 try:
     import lesson
@@ -22,7 +31,7 @@ W2, b2 = np.array([[2.0], [-1.0]]), np.array([0.5])
 
 
 def passes():
-    """Forward to the logit, and back to g, the gradient at x."""
+    """Forward to the score, and back to g, the gradient at x."""
     h = x @ W1 + b1
     a = np.tanh(h)
     y = a @ W2 + b2

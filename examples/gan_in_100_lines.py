@@ -54,8 +54,8 @@ def backward(layers, dy, inputs):
 
 
 class Adam:
-    """Steps of about lr for every parameter: the mean of its gradient over the root of the mean of its square, in which its size
-    cancels (Kingma & Ba 2015, algorithm 1)."""
+    """Steps of about lr for every parameter: the mean of its gradient over the root of the mean of its square, so that
+    its size cancels (Kingma & Ba 2015, algorithm 1)."""
 
     def __init__(self, layers, beta1=0.5, beta2=0.999):
         self.layers, self.beta1, self.beta2, self.t = layers, beta1, beta2, 0
@@ -96,8 +96,8 @@ def train_step(G, D, adam_G, adam_D, real, z, lr):
     adam_D.step([[d + e for d, e in zip(ds, es)] for ds, es in zip(from_real, from_fake)], lr)         # loss_D is a sum
 
     # G: -log σ(b) for the fakes, under the D that has just moved. It is called non-saturating: where D is sure, b << 0, its
-    # slope is -1, while that of log(1 - σ(b)), D's own loss with the sign turned, is nearly 0. The gradient goes back through D,
-    # which stays as it is, to the fakes, and there it is the upstream gradient of G.
+    # slope is -1, while that of log(1 - σ(b)), D's own loss with the sign turned, is nearly 0. The gradient goes back through
+    # D, which stays as it is, to the fakes, and there it is the upstream gradient of G.
     b, inputs_b = forward(D, fake)
     loss_G = softplus(-b).mean()
     _, dfake = backward(D, -sigmoid(-b) / len(b), inputs_b)

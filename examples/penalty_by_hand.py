@@ -3,8 +3,8 @@
     python examples/penalty_by_hand.py          a second; leaves penalty_by_hand.png in runs/penalty_by_hand
 
 A critic is a D whose output y is a score, not a probability. Its mean score of real samples minus that of fakes is a distance
-between the two only if D is nowhere steeper than 1. So the penalty P = (‖g‖ - 1)² wants the slope of D at x, g = ∂y/∂x, to have
-the length 1. How does P change with the weights?
+between the two only if D is nowhere steeper than 1. So the penalty P = (‖g‖ - 1)² wants the slope of D at x, g = ∂y/∂x, to
+have the length 1. How does P change with the weights?
 
 The backward pass that finds g is itself three lines: from dy = 1, up at the score, down to g2 = ∂y/∂a, g1 = ∂y/∂h and g.
 They are gone through in reverse, so this time upward, from g to that 1:

@@ -343,7 +343,7 @@ def train_digits(steps):
     for step in range(1, steps + 1):
         chosen = mg.host_rng([2, step]).integers(len(x), size=64)
         loss_D, loss_G = gan.train_step(mg.asarray(x[chosen]), gan.noise(64, noise), mg.asarray(labels[chosen]))
-        if step % max(1, steps // 6) == 0:
+        if step % max(1, steps // 6) == 0 or step == steps:
             print(f"step {step:5d}   loss_D {float(loss_D):.3f}   loss_G {float(loss_G):.3f}", flush=True)
     return gan.sample(50, seed=3)
 
